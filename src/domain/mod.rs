@@ -1,0 +1,10 @@
+//! The nouns that every floor shares: plain values, no input or output, no clock.
+
+pub mod answer;
+pub mod chat;
+pub mod failure;
+pub mod model;
+pub mod money;
+pub mod secret;
+pub mod untrusted;
+pub mod usage;

@@ -1,0 +1,98 @@
+//! The body of one answer: fragments go in, events come out, whatever the dialect and the framing.
+
+use super::contract::{DecodeError, Decoder, Dialect};
+use super::frames::Frames;
+use super::quirks::Quirks;
+use crate::domain::chat::ChatEvent;
+
+/// Most text (answer and thinking together) of one answer, in bytes.
+pub const TEXT_MAX: usize = 64 << 20;
+
+/// Cuts, decodes and counts one answer's body.
+pub struct Body {
+    frames: Frames,
+    decoder: Box<dyn Decoder>,
+    /// Bytes of text handed over so far.
+    text: usize,
+    lossy_said: bool,
+    frame: u64,
+}
+
+impl Body {
+    #[must_use]
+    pub fn new(dialect: Dialect, quirks: &Quirks) -> Body {
+        Body { frames: Frames::new(), decoder: dialect.decoder(quirks), text: 0, lossy_said: false, frame: 0 }
+    }
+
+    /// Takes the next fragment and appends the events that it completes.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; events appended before it stay good.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let before = out.len();
+        let (decoder, count) = (&mut self.decoder, &mut self.frame);
+        let read = self.frames.feed(bytes, &mut |event, data| {
+            *count += 1;
+            decoder.frame(event, data, out).map_err(|error| numbered(error, *count))
+        });
+        self.measure(&out[before..])?;
+        self.say_lossy(out);
+        read
+    }
+
+    /// The body has ended cleanly.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: nothing came, or not to its end.
+    pub fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let (decoder, count) = (&mut self.decoder, &mut self.frame);
+        self.frames.end(&mut |event, data| {
+            *count += 1;
+            decoder.frame(event, data, out).map_err(|error| numbered(error, *count))
+        })?;
+        self.say_lossy(out);
+        if self.frames.is_empty() {
+            return Err(DecodeError::Cut("the answer is empty".into()));
+        }
+        self.decoder.end(out)
+    }
+
+    /// The model has finished; only late usage can follow.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.decoder.is_finished()
+    }
+
+    /// The stream said that nothing follows.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.frames.is_done()
+    }
+
+    fn measure(&mut self, events: &[ChatEvent]) -> Result<(), DecodeError> {
+        for event in events {
+            if let ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) = event {
+                self.text += text.len();
+            }
+        }
+        if self.text > TEXT_MAX {
+            return Err(DecodeError::Malformed(format!("the answer is longer than {} MiB", TEXT_MAX >> 20)));
+        }
+        Ok(())
+    }
+
+    fn say_lossy(&mut self, out: &mut Vec<ChatEvent>) {
+        if self.frames.is_lossy() && !self.lossy_said {
+            self.lossy_said = true;
+            out.push(ChatEvent::Note("the answer held bytes that are no UTF-8: they stand as U+FFFD".into()));
+        }
+    }
+}
+
+/// Says which frame could not be read.
+fn numbered(error: DecodeError, frame: u64) -> DecodeError {
+    match error {
+        DecodeError::Malformed(reason) => DecodeError::Malformed(format!("{reason}, in frame {frame}")),
+        other => other,
+    }
+}

@@ -1,0 +1,15 @@
+//! The languages that providers speak: pure encoding and decoding. Names no provider, opens nothing.
+
+pub mod body;
+pub mod chat_completions;
+pub mod cohere;
+pub mod contract;
+pub mod errors;
+pub mod frames;
+pub mod generate_content;
+pub mod json;
+pub mod messages;
+pub mod ollama;
+pub mod quirks;
+pub mod responses;
+pub mod usage;
