@@ -1,0 +1,387 @@
+//! The providers as data: reading `catalog.toml` and laying the user's rows over it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
+use crate::wire::contract::Dialect;
+use crate::wire::quirks::Quirks;
+
+const BUNDLED: &str = include_str!("catalog.toml");
+
+/// Every provider that is known here: the bundled rows with the user's laid over them. A row is read when it is asked
+/// for, so that a broken one stops only its own calls.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    rows: Table,
+    /// Ids that stand in the user's config, changed or new.
+    own: Vec<String>,
+}
+
+/// One provider.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Its id: the part of a model's name before the slash.
+    #[serde(skip)]
+    pub id: String,
+    /// The user's config holds this row or a part of it.
+    #[serde(skip)]
+    pub own: bool,
+    /// Its name for people.
+    pub name: String,
+    #[serde(default)]
+    pub transport: Transport,
+    /// Where its API is, without the path; `{variables}` are filled from `vars`. None: the user must say.
+    pub base_url: Option<String>,
+    /// The variables by which the provider's own SDK moves the base URL.
+    #[serde(default)]
+    pub base_url_env: Vec<String>,
+    /// The dialects that it speaks; the first is the default.
+    pub api: Vec<Dialect>,
+    /// Paths that depart from the dialect's, with `{model}`, `{method}` and `vars` in them.
+    #[serde(default)]
+    pub paths: BTreeMap<Dialect, String>,
+    /// Another set of paths that holds when a variable is set (Azure: deployment URLs with an api-version).
+    pub when: Option<When>,
+    #[serde(default)]
+    pub auth: Auth,
+    /// Variables with an API key, as the provider's own SDK names them; the first that is set is used.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// The header that carries the key. Default: `authorization`, as a bearer.
+    pub key_header: Option<String>,
+    /// Variables with a bearer token, asked after `key`.
+    #[serde(default)]
+    pub token: Vec<String>,
+    /// A file that holds the key (only in the user's config: a mounted secret).
+    pub key_file: Option<String>,
+    /// Values for `{variables}`: the environment variables that hold them, in order. `region` also comes from
+    /// `--region` and from the model's name.
+    #[serde(default)]
+    pub vars: BTreeMap<String, Vec<String>>,
+    /// Fixed headers beside those of the dialect; `vars` are filled in. Never a credential.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Plain `http://` to a host that is not this machine is accepted although a key is sent.
+    #[serde(default)]
+    pub allow_http: bool,
+    #[serde(default)]
+    pub quirks: Quirks,
+    /// Other spellings of the id (LiteLLM's `vertex_ai`).
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// A few of its models, for suggestions and for names by fragment.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// The page that says all this.
+    pub docs: Option<String>,
+    /// The day on which it was read.
+    pub read: Option<toml::value::Datetime>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    #[default]
+    Http,
+    /// The AWS SDK.
+    Bedrock,
+    /// The simulator inside llmx.
+    Sim,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// A key or token is needed.
+    #[default]
+    Key,
+    /// One is sent where it is set (a server of one's own).
+    Optional,
+    /// Google's Application Default Credentials.
+    Google,
+    /// The AWS SDK finds its own.
+    Aws,
+    None,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// The name in `vars` that must have a value.
+    pub var: String,
+    pub paths: BTreeMap<Dialect, String>,
+}
+
+impl Catalog {
+    /// The bundled catalog with `own`, the `[provider.…]` tables of the user's config, laid over it field by field.
+    ///
+    /// # Errors
+    /// `config` where the bundled file cannot be read, which a test excludes.
+    pub fn with(own: &Table) -> Result<Catalog, Failure> {
+        let mut rows: Table = toml::from_str(BUNDLED)
+            .map_err(|error| Failure::new(ErrorClass::Config, format!("catalog.toml: {}", error.message())))?;
+        for (id, theirs) in own {
+            match (rows.get_mut(id), theirs) {
+                (Some(Value::Table(row)), Value::Table(theirs)) => row.extend(theirs.clone()),
+                _ => {
+                    rows.insert(id.clone(), theirs.clone());
+                }
+            }
+        }
+        Ok(Catalog { rows, own: own.keys().cloned().collect() })
+    }
+
+    /// The ids in the catalog's order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.rows.keys().map(String::as_str)
+    }
+
+    /// The row of a provider, by its id or an alias.
+    ///
+    /// # Errors
+    /// `not-found` with the nearest ids; `config` where a row of the user's cannot be read.
+    pub fn row(&self, id: &str) -> Result<Row, Failure> {
+        let found = self.rows.get_key_value(id).or_else(|| {
+            self.rows.iter().find(|(_, row)| {
+                row.get("aliases")
+                    .and_then(Value::as_array)
+                    .is_some_and(|names| names.iter().any(|name| name.as_str() == Some(id)))
+            })
+        });
+        let Some((id, row)) = found else {
+            return Err(self.unknown(id));
+        };
+        let mut row: Row = row.clone().try_into().map_err(|error: toml::de::Error| {
+            Failure::new(ErrorClass::Config, format!("provider {id}: {}", error.message()))
+                .advise(format!("mend [provider.{id}] in config.toml"))
+        })?;
+        row.id.clone_from(id);
+        row.own = self.own.contains(id);
+        Ok(row)
+    }
+
+    /// Every row that can be read.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        self.ids().filter_map(|id| self.row(id).ok())
+    }
+
+    fn unknown(&self, id: &str) -> Failure {
+        let near = nearest(id, self.ids());
+        let failure = Failure::new(ErrorClass::NotFound, format!("no provider is called \"{id}\""));
+        match near.as_slice() {
+            [] => failure.advise(
+                "`llmx providers` lists them; a provider of your own is a [provider.NAME] table in config.toml",
+            ),
+            near => failure.advise(format!("did you mean {}? `llmx providers` lists all", near.join(", "))),
+        }
+    }
+
+    /// The model that a name means: `provider/model`, `provider@region/model`, LiteLLM's spellings, or a fragment that
+    /// only one known model has (`sonnet@eu-west-1`).
+    ///
+    /// # Errors
+    /// `not-found` with the nearest names, or with the candidates where a fragment fits several.
+    pub fn model(&self, text: &str) -> Result<ModelName, Failure> {
+        let text = text.trim();
+        let Some((provider, rest)) = text.split_once('/') else {
+            return self.fragment(text);
+        };
+        let (provider, mut region) = match provider.split_once('@') {
+            Some((provider, region)) => (provider, Some(region.to_owned())),
+            None => (provider, None),
+        };
+        let row = match self.row(provider) {
+            Ok(row) => row,
+            // `meta-llama/llama-4` is no provider: it may be a fragment of a router's id.
+            Err(unknown) => return self.fragment(text).map_err(|_| unknown),
+        };
+        let mut model = rest;
+        if row.transport == Transport::Bedrock {
+            for route in ["converse/", "converse_like/", "invoke/"] {
+                model = model.strip_prefix(route).unwrap_or(model);
+            }
+            if let Some((head, tail)) = model.split_once('/')
+                && region.is_none()
+                && is_aws_region(head)
+            {
+                region = Some(head.to_owned());
+                model = tail;
+            }
+        }
+        if let Some((head, tail)) = model.rsplit_once('@')
+            && region.is_none()
+            && looks_like_region(tail)
+        {
+            region = Some(tail.to_owned());
+            model = head;
+        }
+        if model.is_empty() {
+            return Err(Failure::new(ErrorClass::NotFound, format!("\"{text}\" names no model"))
+                .advise(format!("say which one: {}/MODEL", row.id)));
+        }
+        Ok(ModelName { provider: row.id, region, model: model.to_owned() })
+    }
+
+    fn fragment(&self, text: &str) -> Result<ModelName, Failure> {
+        let (wanted, region) = match text.rsplit_once('@') {
+            Some((head, tail)) if looks_like_region(tail) => (head, Some(tail.to_owned())),
+            _ => (text, None),
+        };
+        let lower = wanted.to_ascii_lowercase();
+        let known: Vec<(String, String)> = self
+            .rows()
+            .flat_map(|row| row.models.iter().map(|model| (row.id.clone(), model.clone())).collect::<Vec<_>>())
+            .collect();
+        let exact: Vec<_> = known.iter().filter(|(_, model)| model.eq_ignore_ascii_case(wanted)).collect();
+        let part: Vec<_> = known.iter().filter(|(_, model)| model.to_ascii_lowercase().contains(&lower)).collect();
+        let fits = if exact.len() == 1 { exact } else { part };
+        match fits.as_slice() {
+            [(provider, model)] => Ok(ModelName { provider: provider.clone(), region, model: model.clone() }),
+            [] => {
+                let names: Vec<String> = known.iter().map(|(provider, model)| format!("{provider}/{model}")).collect();
+                let near = nearest(wanted, names.iter().map(String::as_str));
+                let failure = Failure::new(
+                    ErrorClass::NotFound,
+                    format!("\"{wanted}\" is no provider/model, no alias and no part of a known model's name"),
+                );
+                Err(match near.as_slice() {
+                    [] => failure.advise(
+                        "name it as provider/model, for example sim/echo; `llmx providers` lists the providers",
+                    ),
+                    near => failure.advise(format!("did you mean {}?", near.join(", "))),
+                })
+            }
+            several => {
+                let names: Vec<String> =
+                    several.iter().take(6).map(|(provider, model)| format!("{provider}/{model}")).collect();
+                Err(Failure::new(ErrorClass::NotFound, format!("\"{wanted}\" fits {} models", several.len()))
+                    .advise(format!("say which: {}{}", names.join(", "), if several.len() > 6 { ", …" } else { "" })))
+            }
+        }
+    }
+}
+
+impl Row {
+    /// The known models of this provider that are nearest to a name.
+    #[must_use]
+    pub fn near(&self, model: &str) -> Vec<String> {
+        nearest(model, self.models.iter().map(String::as_str))
+            .into_iter()
+            .map(|near| format!("{}/{near}", self.id))
+            .collect()
+    }
+}
+
+/// At most three of `names` that a person may have meant by `text`.
+fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let text = text.to_ascii_lowercase();
+    let mut scored: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let lower = name.to_ascii_lowercase();
+            // A name after its provider counts as well as the whole one.
+            let bare = lower.rsplit_once('/').map_or(lower.as_str(), |(_, bare)| bare);
+            let distance = strsim::damerau_levenshtein(&text, &lower).min(strsim::damerau_levenshtein(&text, bare));
+            let close = distance <= 1 + text.len() / 4 || (text.len() >= 3 && bare.starts_with(&text));
+            close.then_some((distance, name))
+        })
+        .collect();
+    scored.sort_unstable();
+    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// `us-east-1`, `us-gov-west-1`: a region of AWS by its form.
+#[must_use]
+pub fn is_aws_region(text: &str) -> bool {
+    let mut steps = text.split('-');
+    let letters = |step: Option<&str>| {
+        step.is_some_and(|step| step.len() >= 2 && step.bytes().all(|byte| byte.is_ascii_lowercase()))
+    };
+    letters(steps.next())
+        && letters(steps.next())
+        && text
+            .rsplit('-')
+            .next()
+            .is_some_and(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A region of any cloud after an `@`: `eu-west-1`, `europe-west4`, `global`, `eastus2`; not a version (`@20250514`).
+fn looks_like_region(text: &str) -> bool {
+    let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(region)
+        && !matches!(text, "latest" | "default")
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::Table;
+
+    use super::Catalog;
+    use crate::domain::failure::ErrorClass;
+
+    fn catalog() -> Catalog {
+        Catalog::with(&Table::new()).expect("the bundled catalog reads")
+    }
+
+    #[test]
+    fn every_bundled_row_reads_names_its_docs_and_the_day() {
+        let catalog = catalog();
+        for id in catalog.ids() {
+            let row = catalog.row(id).expect(id);
+            assert!(!row.api.is_empty(), "{id} speaks nothing");
+            assert!(row.docs.is_some() && row.read.is_some(), "{id} names no docs or day");
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_in_every_spelling_that_users_bring() {
+        for (text, means) in [
+            ("openai/gpt-5.2", "openai/gpt-5.2"),
+            ("bedrock/us-east-1/anthropic.claude-v2", "bedrock@us-east-1/anthropic.claude-v2"),
+            ("bedrock/converse/us.amazon.nova-lite-v1:0", "bedrock/us.amazon.nova-lite-v1:0"),
+            ("bedrock@eu-west-1/eu.amazon.nova-lite-v1:0", "bedrock@eu-west-1/eu.amazon.nova-lite-v1:0"),
+            ("vertex_ai/claude-sonnet-4@20250514", "vertex/claude-sonnet-4@20250514"),
+            ("vertex/gemini-2.5-pro@europe-west4", "vertex@europe-west4/gemini-2.5-pro"),
+            ("gemini/gemini-2.5-pro", "gemini/gemini-2.5-pro"),
+            ("openrouter/meta-llama/llama-3.3-70b:free", "openrouter/meta-llama/llama-3.3-70b:free"),
+            (
+                "bedrock/arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.x",
+                "bedrock/arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.x",
+            ),
+        ] {
+            assert_eq!(catalog().model(text).expect(text).to_string(), means);
+        }
+    }
+
+    #[test]
+    fn a_typo_gets_the_nearest_names() {
+        let failure = catalog().model("opanai/gpt-5").expect_err("no such provider");
+        assert_eq!(failure.class, ErrorClass::NotFound);
+        assert!(failure.advice.expect("advice").contains("openai"));
+    }
+
+    #[test]
+    fn a_users_row_is_laid_over_the_bundled_one_field_by_field() {
+        let own: Table = toml::from_str(
+            "[openai]\nbase_url = \"https://gateway.example/v1\"\n[mine]\nname = \"Mine\"\napi = [\"chat\"]\nauth = \"none\"\n",
+        )
+        .expect("toml");
+        let catalog = Catalog::with(&own).expect("reads");
+        let row = catalog.row("openai").expect("openai");
+        assert_eq!(row.base_url.as_deref(), Some("https://gateway.example/v1"));
+        assert!(row.own && !row.key.is_empty());
+        assert_eq!(catalog.row("mine").expect("mine").name, "Mine");
+    }
+
+    #[test]
+    fn a_users_row_with_a_wrong_field_says_which() {
+        let own: Table = toml::from_str("[mine]\nname = \"Mine\"\napi = [\"chat\"]\nbaseurl = \"x\"\n").expect("toml");
+        let failure = Catalog::with(&own).expect("reads").row("mine").expect_err("unknown field");
+        assert!(failure.message.contains("baseurl"), "{}", failure.message);
+    }
+}
