@@ -37,6 +37,9 @@ pub struct Row {
     pub transport: Transport,
     /// Where its API is, without the path; `{variables}` are filled from `vars`. None: the user must say.
     pub base_url: Option<String>,
+    /// Base URLs of regions that do not follow the pattern (Vertex: `global`).
+    #[serde(default)]
+    pub hosts: BTreeMap<String, String>,
     /// The variables by which the provider's own SDK moves the base URL.
     #[serde(default)]
     pub base_url_env: Vec<String>,

@@ -1,4 +1,207 @@
 //! Who answers: credentials, addresses and sockets. Knows nothing of money.
 
 pub mod catalog;
+pub mod error;
+pub mod google;
+pub mod http;
+pub mod key;
 pub mod models;
+pub mod net;
+pub mod sim;
+
+#[cfg(feature = "bedrock")]
+pub mod bedrock;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::chat::{ChatEvent, ChatRequest};
+use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::{ModelFacts, ModelName};
+use crate::wire::contract::Dialect;
+use catalog::{Row, Transport};
+use net::Net;
+
+/// Reads an environment variable; blank counts as unset. Handed in, so that a test sets what it needs.
+pub type Env<'a> = &'a (dyn Fn(&str) -> Option<String> + Send + Sync);
+
+/// One model at one provider, ready to be asked. Opening it sends nothing.
+#[derive(Debug)]
+pub enum Provider {
+    Http(Box<http::Http>),
+    #[cfg(feature = "bedrock")]
+    Bedrock(Box<bedrock::Bedrock>),
+    Sim(sim::Sim),
+}
+
+/// What the caller chose, beside the model.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// `--base-url`
+    pub base_url: Option<String>,
+    /// `--api`
+    pub api: Option<Dialect>,
+    /// `--region`, or the region in the model's name.
+    pub region: Option<String>,
+    /// `--profile`
+    pub profile: Option<String>,
+    /// `--no-stream`: ask for the whole answer at once.
+    pub whole: bool,
+}
+
+/// How long each step may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Name look-up and TCP.
+    pub connect: Duration,
+    /// The whole response head.
+    pub head: Duration,
+    /// No byte at all in the body.
+    pub idle: Duration,
+    /// Bytes, but nothing that means anything.
+    pub content: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect: Duration::from_secs(5),
+            head: Duration::from_secs(120),
+            idle: Duration::from_secs(60),
+            content: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A request as it would go out, for `--dry-run`: never with a credential in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    pub url: String,
+    pub dialect: Dialect,
+    /// Names and values; a credential's value is hidden.
+    pub headers: Vec<(String, String)>,
+    pub body: serde_json::Value,
+    pub ignored: Vec<String>,
+    pub region: Option<String>,
+}
+
+impl Provider {
+    /// Finds address and credential of `name` in its row, the environment and the choice.
+    ///
+    /// # Errors
+    /// `auth` without a credential, `region` without a region, `config` for a base URL that is none or is not safe.
+    pub fn open(
+        row: &Row,
+        name: &ModelName,
+        facts: ModelFacts,
+        api: Option<Dialect>,
+        choice: &Choice,
+        net: &Arc<Net>,
+        env: Env<'_>,
+    ) -> Result<Provider, Failure> {
+        match row.transport {
+            Transport::Http => Ok(Provider::Http(Box::new(http::Http::open(row, name, facts, api, choice, net, env)?))),
+            Transport::Sim => Ok(Provider::Sim(sim::Sim::open(&name.model)?)),
+            #[cfg(feature = "bedrock")]
+            Transport::Bedrock => {
+                Ok(Provider::Bedrock(Box::new(bedrock::Bedrock::open(row, name, facts, choice, net, env)?)))
+            }
+            #[cfg(not(feature = "bedrock"))]
+            Transport::Bedrock => Err(Failure::new(ErrorClass::Config, "this build of llmx is without Amazon Bedrock")
+                .advise("build it with the feature `bedrock`, which is on by default")),
+        }
+    }
+
+    /// The region that was found, for the one who asks.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Provider::Http(http) => http.region(),
+            #[cfg(feature = "bedrock")]
+            Provider::Bedrock(bedrock) => bedrock.region(),
+            Provider::Sim(_) => None,
+        }
+    }
+
+    /// What was found and from where, in sentences for `-v`; never a secret.
+    #[must_use]
+    pub fn origins(&self) -> Vec<String> {
+        match self {
+            Provider::Http(http) => http.origins(),
+            #[cfg(feature = "bedrock")]
+            Provider::Bedrock(bedrock) => bedrock.origins(),
+            Provider::Sim(_) => vec!["sim is a simulator inside llmx: nothing is sent".into()],
+        }
+    }
+
+    /// What the user must be told before anything is sent (a host that is not the catalog's).
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Provider::Http(http) => http.warnings(),
+            #[cfg(feature = "bedrock")]
+            Provider::Bedrock(bedrock) => bedrock.warnings(),
+            Provider::Sim(_) => Vec::new(),
+        }
+    }
+
+    /// The request as it would go out.
+    ///
+    /// # Errors
+    /// `config` where the API has no form for something in it.
+    pub fn draft(&self, request: &ChatRequest) -> Result<Draft, Failure> {
+        match self {
+            Provider::Http(http) => http.draft(request),
+            #[cfg(feature = "bedrock")]
+            Provider::Bedrock(bedrock) => bedrock.draft(request),
+            Provider::Sim(sim) => Ok(sim.draft(request)),
+        }
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says whether it may have cost money all the same.
+    pub async fn send(&self, request: &ChatRequest, limits: &Limits) -> Result<Arriving, Failure> {
+        match self {
+            Provider::Http(http) => Ok(Arriving::Http(Box::new(http.send(request, limits).await?))),
+            #[cfg(feature = "bedrock")]
+            Provider::Bedrock(bedrock) => Ok(Arriving::Bedrock(Box::new(bedrock.send(request, limits).await?))),
+            Provider::Sim(sim) => Ok(Arriving::Sim(sim.send(request).await?)),
+        }
+    }
+}
+
+/// An answer on its way.
+pub enum Arriving {
+    Http(Box<http::Arriving>),
+    #[cfg(feature = "bedrock")]
+    Bedrock(Box<bedrock::Arriving>),
+    Sim(sim::Arriving),
+}
+
+impl Arriving {
+    /// Waits for what comes next and appends its events; false when the answer has ended well.
+    ///
+    /// # Errors
+    /// A [`Failure`]; events appended before it stay good.
+    pub async fn next(&mut self, out: &mut Vec<ChatEvent>) -> Result<bool, Failure> {
+        match self {
+            Arriving::Http(http) => http.next(out).await,
+            #[cfg(feature = "bedrock")]
+            Arriving::Bedrock(bedrock) => bedrock.next(out).await,
+            Arriving::Sim(sim) => sim.next(out).await,
+        }
+    }
+
+    /// The provider's id of the request, where its headers gave one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Arriving::Http(http) => http.request_id(),
+            #[cfg(feature = "bedrock")]
+            Arriving::Bedrock(bedrock) => bedrock.request_id(),
+            Arriving::Sim(_) => None,
+        }
+    }
+}

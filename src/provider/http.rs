@@ -1,0 +1,617 @@
+//! Any row that speaks HTTP: encode, send, cut into frames, decode.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, timeout};
+
+use super::catalog::{Auth, Row};
+use super::error::{self, Caller};
+use super::google::{self, Ambient};
+use super::key::{self, Key};
+use super::net::{Net, is_loopback};
+use super::{Choice, Draft, Env, Limits};
+use crate::domain::chat::{ChatEvent, ChatRequest};
+use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::{ModelFacts, ModelName};
+use crate::wire::body::Body;
+use crate::wire::contract::{Dialect, Encoded, Target};
+
+/// Most of an error's body that is read, in bytes.
+const ERROR_BODY_MAX: usize = 64 << 10;
+/// How long late data is waited for after `[DONE]`.
+const AFTER_DONE: Duration = Duration::from_secs(1);
+
+/// A model behind HTTP.
+#[derive(Debug)]
+pub struct Http {
+    row: Row,
+    model: String,
+    facts: ModelFacts,
+    dialect: Dialect,
+    stream: bool,
+    base: Url,
+    base_origin: String,
+    /// The path with everything filled in but `{method}`.
+    path: String,
+    region: Option<String>,
+    headers: Vec<(String, String)>,
+    credential: Credential,
+    net: Arc<Net>,
+}
+
+#[derive(Debug)]
+enum Credential {
+    None,
+    Key(Key),
+    Google(google::Source),
+}
+
+impl Http {
+    /// # Errors
+    /// See [`super::Provider::open`].
+    pub fn open(
+        row: &Row,
+        name: &ModelName,
+        facts: ModelFacts,
+        api: Option<Dialect>,
+        choice: &Choice,
+        net: &Arc<Net>,
+        env: Env<'_>,
+    ) -> Result<Http, Failure> {
+        let moved = moved_base(row, choice, env);
+        let dialect = dialect(row, api, choice, moved.is_some())?;
+        let given = choice.region.clone().or_else(|| name.region.clone());
+        let credential = credential(row, env)?;
+        let project = match &credential {
+            Credential::Google(source) => source.project(),
+            Credential::None | Credential::Key(_) => None,
+        };
+        let vars = Vars { row, env, region: given, project, model: &name.model };
+        let (base, base_origin) = match &moved {
+            Some((base, origin)) => (base.clone(), origin.clone()),
+            None => (vars.base()?, if row.own { "config.toml" } else { "the catalog" }.to_owned()),
+        };
+        let base = parse_base(&base, &base_origin)?;
+        let path = vars.fill(row_path(row, dialect, &vars), "the path")?;
+        let here = is_loopback(&base);
+        let carries_secret = !matches!(credential, Credential::None);
+        if base.scheme() == "http" && !here && carries_secret && !row.allow_http {
+            return Err(Failure::new(
+                ErrorClass::Config,
+                format!("{} is plain http: the key would be readable on the way", base.origin().ascii_serialization()),
+            )
+            .advise(format!("use https://, or set allow_http = true in [provider.{}] of config.toml", row.id)));
+        }
+        // A stand-in on this machine rarely has a key; everywhere else a missing one is an error.
+        if row.auth == Auth::Key && !carries_secret && !(here && moved.is_some()) {
+            return Err(key::missing(row));
+        }
+        let headers = row.headers.iter().map(|(name, value)| Ok((name.clone(), vars.fill(value.clone(), name)?)));
+        Ok(Http {
+            model: name.model.clone(),
+            stream: !choice.whole && facts.streams,
+            facts,
+            dialect,
+            region: vars.region(),
+            headers: headers.collect::<Result<_, Failure>>()?,
+            row: row.clone(),
+            base,
+            base_origin,
+            path,
+            credential,
+            net: Arc::clone(net),
+        })
+    }
+
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    #[must_use]
+    pub fn origins(&self) -> Vec<String> {
+        let mut said = vec![format!("base URL {} from {}", self.base.as_str().trim_end_matches('/'), self.base_origin)];
+        said.push(match &self.credential {
+            Credential::None => "no credential".into(),
+            Credential::Key(key) => format!("credential from {}", key.origin),
+            Credential::Google(source) => format!("credential from {}", source.name()),
+        });
+        if let Some(region) = &self.region {
+            said.push(format!("region {region}"));
+        }
+        said
+    }
+
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let catalog =
+            self.row.base_url.as_deref().filter(|base| !base.contains('{')).and_then(|base| Url::parse(base).ok());
+        let strange = catalog.is_some_and(|catalog| catalog.host_str() != self.base.host_str());
+        if strange && !is_loopback(&self.base) && !matches!(self.credential, Credential::None) {
+            let host = self.base.host_str().unwrap_or_default();
+            return vec![format!("{} is called at {host} (from {}), with its key", self.row.name, self.base_origin)];
+        }
+        Vec::new()
+    }
+
+    /// # Errors
+    /// `config` where the API has no form for something in the request.
+    pub fn draft(&self, request: &ChatRequest) -> Result<Draft, Failure> {
+        let encoded = self.encode(request)?;
+        let mut headers: Vec<(String, String)> = vec![("content-type".into(), "application/json".into())];
+        headers.extend(encoded.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        headers.extend(self.headers.iter().cloned());
+        match &self.credential {
+            Credential::None => {}
+            Credential::Key(key) => headers.push((key.header.clone(), format!("[hidden, from {}]", key.origin))),
+            Credential::Google(source) => {
+                headers.push(("authorization".into(), format!("[hidden, from {}]", source.name())))
+            }
+        }
+        Ok(Draft {
+            url: self.url(&encoded)?.to_string(),
+            dialect: self.dialect,
+            headers,
+            body: encoded.body,
+            ignored: encoded.ignored,
+            region: self.region.clone(),
+        })
+    }
+
+    fn encode(&self, request: &ChatRequest) -> Result<Encoded, Failure> {
+        let target = Target { model: &self.model, quirks: &self.row.quirks, facts: &self.facts, stream: self.stream };
+        self.dialect.encode(request, &target).map_err(|error| {
+            Failure::new(ErrorClass::Config, error.0).advise("leave it out, convert it, or use a model that takes it")
+        })
+    }
+
+    fn url(&self, encoded: &Encoded) -> Result<Url, Failure> {
+        let method = match (&self.row.quirks.methods, encoded.method) {
+            (Some([whole, streamed]), "") => if self.stream { streamed } else { whole }.clone(),
+            (_, method) => method.to_owned(),
+        };
+        let path = self.path.replace("{method}", &method);
+        let joined = joined(&self.base, &path);
+        Url::parse(&joined).map_err(|error| Failure::new(ErrorClass::Config, format!("{joined} is no URL: {error}")))
+    }
+
+    fn caller<'a>(&'a self, host: &'a str) -> Caller<'a> {
+        let key_origin = match &self.credential {
+            Credential::Key(key) => Some(key.origin.as_str()),
+            Credential::None | Credential::Google(_) => None,
+        };
+        Caller { row: &self.row, model: &self.model, key_origin, host }
+    }
+
+    /// # Errors
+    /// A [`Failure`] that says whether it may have cost money.
+    pub async fn send(&self, request: &ChatRequest, limits: &Limits) -> Result<Arriving, Failure> {
+        let encoded = self.encode(request)?;
+        let url = self.url(&encoded)?;
+        let host = host_of(&url);
+        let caller = self.caller(&host);
+        let client = self.net.client(&url)?;
+        let headers = self.request_headers(&encoded, &client).await?;
+        let sending = client.post(url).headers(headers).body(encoded.body.to_string()).send();
+        let response = match timeout(limits.connect + limits.head, sending).await {
+            Err(_) => return Err(error::too_slow("no answer", limits.head, &caller)),
+            Ok(Err(fault)) => return Err(self.cleaned(error::transport(&fault, &caller, limits.connect))),
+            Ok(Ok(response)) => response,
+        };
+        let status = response.status().as_u16();
+        let request_id = error::request_id(response.headers());
+        if (300..400).contains(&status) {
+            let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+            return Err(error::redirected(status, location, &caller));
+        }
+        if let Some(encoding) = response.headers().get("content-encoding").filter(|encoding| *encoding != "identity") {
+            let encoding = encoding.to_str().unwrap_or("unknown").to_owned();
+            return Err(Failure::new(
+                ErrorClass::Protocol,
+                format!("{host} answers with content-encoding {encoding}, which nobody asked for"),
+            )
+            .maybe_billed());
+        }
+        if status >= 400 {
+            let headers = response.headers().clone();
+            let body = error_body(response, limits).await;
+            let refused = error::refused(self.dialect.error(status, &body), Some(status), Some(&headers), &caller);
+            return Err(self.cleaned(refused));
+        }
+        let (row, model) = (self.row.clone(), self.model.clone());
+        let key_origin = caller.key_origin.map(str::to_owned);
+        Ok(Arriving {
+            response,
+            body: Body::new(self.dialect, &self.row.quirks),
+            ignored: encoded.ignored,
+            request_id,
+            began: false,
+            ended: false,
+            limits: *limits,
+            last_content: Instant::now(),
+            whose: Whose { row, model, key_origin, host },
+            key: match &self.credential {
+                Credential::Key(key) => Some(key.clone()),
+                Credential::None | Credential::Google(_) => None,
+            },
+        })
+    }
+
+    async fn request_headers(&self, encoded: &Encoded, client: &reqwest::Client) -> Result<HeaderMap, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        let accept = if self.stream { "text/event-stream, application/json" } else { "application/json" };
+        headers.insert("accept", HeaderValue::from_static(accept));
+        headers.insert("accept-encoding", HeaderValue::from_static("identity"));
+        for (name, value) in encoded
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value))
+            .chain(self.headers.iter().map(|(name, value)| (name.as_str(), value)))
+        {
+            headers.insert(header_name(name)?, header_value(value, name)?);
+        }
+        let (name, value) = match &self.credential {
+            Credential::None => return Ok(headers),
+            Credential::Key(key) => (key.header.as_str(), key.value()),
+            Credential::Google(source) => {
+                let token = source.token(client, std::time::SystemTime::now()).await?;
+                ("authorization", format!("Bearer {}", token.expose()))
+            }
+        };
+        let mut value = header_value(&value, name)?;
+        value.set_sensitive(true);
+        headers.insert(header_name(name)?, value);
+        Ok(headers)
+    }
+
+    /// The failure without the key in it: a server may echo what it was sent.
+    fn cleaned(&self, failure: Failure) -> Failure {
+        match &self.credential {
+            Credential::Key(key) => cleaned(failure, key),
+            Credential::None | Credential::Google(_) => failure,
+        }
+    }
+}
+
+fn cleaned(mut failure: Failure, key: &Key) -> Failure {
+    failure.message = key.secret.redact(&failure.message);
+    failure.provider_message = failure.provider_message.map(|words| key.secret.redact(&words));
+    failure
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Failure> {
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Failure::new(ErrorClass::Config, format!("\"{name}\" is no name of a header")))
+}
+
+fn header_value(value: &str, name: &str) -> Result<HeaderValue, Failure> {
+    // The value may be a secret: only the header's name is said.
+    HeaderValue::from_str(value).map_err(|_| {
+        Failure::new(
+            ErrorClass::Auth,
+            format!("the value for the header {name} holds characters that no header can carry"),
+        )
+        .advise("check the key for quotes, line breaks or pasted text around it")
+    })
+}
+
+/// The base URL where something moved it: the flag, our variable, the SDK's variable.
+fn moved_base(row: &Row, choice: &Choice, env: Env<'_>) -> Option<(String, String)> {
+    if let Some(base) = &choice.base_url {
+        return Some((base.clone(), "--base-url".into()));
+    }
+    let ours = format!("LLMX_{}_BASE_URL", error::variable(&row.id));
+    std::iter::once(&ours).chain(&row.base_url_env).find_map(|name| Some((env(name)?, name.clone())))
+}
+
+/// A base URL as users write them: `localhost:8080` is plain http; `0.0.0.0` (a server's listening address) is this machine.
+fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
+    let text = text.trim().trim_end_matches('/');
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let wrong = |reason: String| {
+        Failure::new(ErrorClass::Config, format!("the base URL from {origin} is not usable: {reason}"))
+            .advise("give it as https://host/path, without a query")
+    };
+    let mut url = Url::parse(&with_scheme).map_err(|error| wrong(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(wrong(format!("{}: is no http address", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it holds a user name or a password".into()));
+    }
+    if url.host_str() == Some("0.0.0.0") {
+        url.set_host(Some("127.0.0.1")).map_err(|error| wrong(error.to_string()))?;
+    }
+    Ok(url)
+}
+
+fn dialect(row: &Row, by_model: Option<Dialect>, choice: &Choice, moved: bool) -> Result<Dialect, Failure> {
+    let own = by_model.or_else(|| row.api.first().copied()).unwrap_or(Dialect::Chat);
+    let Some(wanted) = choice.api else {
+        return Ok(own);
+    };
+    // A server that the user names may speak anything.
+    if row.api.contains(&wanted) || (moved && wanted != Dialect::Converse) {
+        return Ok(wanted);
+    }
+    let spoken: Vec<&str> = row.api.iter().map(|api| api.as_str()).collect();
+    Err(Failure::new(ErrorClass::Config, format!("{} does not speak {}", row.name, wanted.as_str()))
+        .advise(format!("use --api {} or leave it out", spoken.join(" or --api "))))
+}
+
+fn credential(row: &Row, env: Env<'_>) -> Result<Credential, Failure> {
+    if row.auth == Auth::Google {
+        let home = env("HOME").or_else(|| env("USERPROFILE")).map(std::path::PathBuf::from);
+        let ambient = Ambient { env, home: home.as_deref() };
+        return google::Source::find(&ambient).map(Credential::Google);
+    }
+    Ok(key::find(row, env)?.map_or(Credential::None, Credential::Key))
+}
+
+/// What stands in braces in a row's base URL, paths and headers.
+struct Vars<'a> {
+    row: &'a Row,
+    env: Env<'a>,
+    region: Option<String>,
+    project: Option<String>,
+    model: &'a str,
+}
+
+impl Vars<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        let from_env = || self.row.vars.get(name)?.iter().find_map(|variable| (self.env)(variable));
+        match name {
+            "model" => Some(escaped(self.model)),
+            "region" => self.region.clone().or_else(from_env),
+            "project" => from_env().or_else(|| self.project.clone()),
+            _ => from_env(),
+        }
+    }
+
+    fn region(&self) -> Option<String> {
+        self.row.vars.contains_key("region").then(|| self.get("region")).flatten().or_else(|| self.region.clone())
+    }
+
+    fn base(&self) -> Result<String, Failure> {
+        if let Some(base) = self.region().and_then(|region| self.row.hosts.get(&region)) {
+            return self.fill(base.clone(), "the base URL");
+        }
+        let Some(base) = &self.row.base_url else {
+            let variable = self
+                .row
+                .base_url_env
+                .first()
+                .cloned()
+                .unwrap_or_else(|| format!("LLMX_{}_BASE_URL", error::variable(&self.row.id)));
+            return Err(Failure::new(ErrorClass::Config, format!("{} has no address here", self.row.name))
+                .advise(format!("export {variable}=https://…, or use --base-url")));
+        };
+        self.fill(base.clone(), "the base URL")
+    }
+
+    /// Fills every `{name}` but `{method}`.
+    fn fill(&self, template: String, what: &str) -> Result<String, Failure> {
+        let mut filled = String::with_capacity(template.len() + 32);
+        let mut rest = template.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((name, tail)) = after.split_once('}') else { break };
+            filled.push_str(before);
+            if name == "method" {
+                filled.push_str("{method}");
+            } else {
+                filled.push_str(&self.get(name).ok_or_else(|| self.unknown(name, what))?);
+            }
+            rest = tail;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    fn unknown(&self, name: &str, what: &str) -> Failure {
+        let variables = self.row.vars.get(name).map(|names| names.join(" or ")).unwrap_or_default();
+        let class = if name == "region" { ErrorClass::Region } else { ErrorClass::Config };
+        let advice = match (name, variables.is_empty()) {
+            ("region", true) => "use --region REGION".to_owned(),
+            ("region", false) => format!("use --region REGION, or export {variables}"),
+            (_, false) => format!("export {variables}"),
+            (_, true) => format!("set it in [provider.{}] of config.toml", self.row.id),
+        };
+        Failure::new(
+            class,
+            format!("{} needs {what} with its {name}, and none is set; nothing was sent", self.row.name),
+        )
+        .advise(advice)
+    }
+}
+
+fn row_path(row: &Row, dialect: Dialect, vars: &Vars<'_>) -> String {
+    let when = row.when.as_ref().filter(|when| vars.get(&when.var).is_some());
+    let special = when.and_then(|when| when.paths.get(&dialect)).or_else(|| row.paths.get(&dialect));
+    special.cloned().unwrap_or_else(|| dialect.path().to_owned())
+}
+
+/// A model's id inside a path: a slash and a colon stay, since providers have them in their ids.
+fn escaped(model: &str) -> String {
+    let mut out = String::with_capacity(model.len());
+    for byte in model.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' | b'@' => {
+                out.push(char::from(byte))
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// The path after the base, without what the base already ends with: users give `…/v1` and `…/v1/chat/completions`, too.
+fn joined(base: &Url, path: &str) -> String {
+    let base = base.as_str().trim_end_matches('/');
+    let after_host =
+        base.find("://").and_then(|at| base[at + 3..].find('/').map(|slash| at + 3 + slash)).unwrap_or(base.len());
+    let own = &base[after_host..];
+    let overlap = path
+        .char_indices()
+        .filter(|(at, character)| *character == '/' && *at > 0)
+        .map(|(at, _)| at)
+        .chain(std::iter::once(path.len()))
+        .filter(|end| own.ends_with(&path[..*end]))
+        .max()
+        .unwrap_or(0);
+    format!("{base}{}", &path[overlap..])
+}
+
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("the host");
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The body of an error, up to its limit; what came is enough where it is cut.
+async fn error_body(mut response: reqwest::Response, limits: &Limits) -> String {
+    let mut body = Vec::new();
+    while body.len() < ERROR_BODY_MAX {
+        match timeout(limits.idle, response.chunk()).await {
+            Ok(Ok(Some(piece))) => body.extend_from_slice(&piece[..piece.len().min(ERROR_BODY_MAX - body.len())]),
+            Ok(Ok(None) | Err(_)) | Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// An answer on its way over HTTP.
+pub struct Arriving {
+    response: reqwest::Response,
+    body: Body,
+    ignored: Vec<String>,
+    request_id: Option<String>,
+    /// Something of the answer has come.
+    began: bool,
+    ended: bool,
+    limits: Limits,
+    last_content: Instant,
+    whose: Whose,
+    key: Option<Key>,
+}
+
+/// [`Caller`], owned.
+struct Whose {
+    row: Row,
+    model: String,
+    key_origin: Option<String>,
+    host: String,
+}
+
+impl Whose {
+    fn caller(&self) -> Caller<'_> {
+        Caller { row: &self.row, model: &self.model, key_origin: self.key_origin.as_deref(), host: &self.host }
+    }
+}
+
+impl Arriving {
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// See [`super::Arriving::next`].
+    ///
+    /// # Errors
+    /// A [`Failure`] that says whether it may have cost money.
+    pub async fn next(&mut self, out: &mut Vec<ChatEvent>) -> Result<bool, Failure> {
+        if !self.ignored.is_empty() {
+            out.extend(self.ignored.drain(..).map(ChatEvent::Ignored));
+            return Ok(true);
+        }
+        let before = out.len();
+        while !self.ended && out.len() == before {
+            self.read(out).await?;
+        }
+        Ok(out.len() > before || !self.ended)
+    }
+
+    async fn read(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), Failure> {
+        let silent = self.last_content.elapsed();
+        let left = self.limits.content.saturating_sub(silent);
+        let wait = if self.body.is_done() { AFTER_DONE } else { self.limits.idle.min(left) };
+        let piece = match timeout(wait, self.response.chunk()).await {
+            Err(_) if self.body.is_done() => None,
+            Err(_) if left < self.limits.idle => {
+                return Err(error::too_slow("nothing but empty data", self.limits.content, &self.whose.caller()));
+            }
+            Err(_) => return Err(error::too_slow("no byte", self.limits.idle, &self.whose.caller())),
+            // The connection broke after the model had finished: only the usage can be missing.
+            Ok(Err(_)) if self.body.is_finished() => None,
+            Ok(Err(fault)) => return Err(error::transport(&fault, &self.whose.caller(), self.limits.connect)),
+            Ok(Ok(piece)) => piece,
+        };
+        let before = out.len();
+        let read = match piece {
+            Some(piece) => self.body.push(&piece, out),
+            None => {
+                self.ended = true;
+                self.body.end(out)
+            }
+        };
+        if out.len() > before {
+            self.began |=
+                out[before..].iter().any(|event| !matches!(event, ChatEvent::Started { .. } | ChatEvent::Note(_)));
+            self.last_content = Instant::now();
+        }
+        read.map_err(|error| {
+            self.ended = true;
+            let failure = error::unreadable(error, self.began, &self.whose.caller());
+            match &self.key {
+                Some(key) => cleaned(failure, key),
+                None => failure,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Url;
+
+    use super::{joined, parse_base};
+
+    #[test]
+    fn a_base_url_that_already_holds_a_part_of_the_path_does_not_double_it() {
+        for (base, path, whole) in [
+            ("https://api.openai.com/v1", "/chat/completions", "https://api.openai.com/v1/chat/completions"),
+            ("https://gw.example/x", "/v1/messages", "https://gw.example/x/v1/messages"),
+            ("https://gw.example/v1", "/v1/messages", "https://gw.example/v1/messages"),
+            ("https://gw.example/v1/messages", "/v1/messages", "https://gw.example/v1/messages"),
+            ("https://gw.example", "/v1/messages", "https://gw.example/v1/messages"),
+            (
+                "http://127.0.0.1:1/x/v1beta",
+                "/v1beta/models/m:g?alt=sse",
+                "http://127.0.0.1:1/x/v1beta/models/m:g?alt=sse",
+            ),
+        ] {
+            assert_eq!(joined(&Url::parse(base).expect("a URL"), path), whole);
+        }
+    }
+
+    #[test]
+    fn a_base_url_is_read_as_people_write_them() {
+        for (text, means) in [
+            ("localhost:11434", "http://localhost:11434/"),
+            ("0.0.0.0:11434", "http://127.0.0.1:11434/"),
+            (" https://x.example/v1/ ", "https://x.example/v1"),
+        ] {
+            assert_eq!(parse_base(text, "a test").expect(text).as_str(), means);
+        }
+        for text in ["ftp://x", "https://user:pw@x.example", "http://", "::"] {
+            assert!(parse_base(text, "a test").is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Which credential a row's calls carry, and where it was found.
+
+use super::Env;
+use super::catalog::{Auth, Row};
+use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::secret::Secret;
+
+/// A credential with the header that carries it.
+#[derive(Debug, Clone)]
+pub struct Key {
+    pub secret: Secret,
+    pub header: String,
+    /// It goes out as `Bearer …`.
+    pub bearer: bool,
+    /// The name of the place where it was found, never its value.
+    pub origin: String,
+}
+
+impl Key {
+    /// The header's value.
+    #[must_use]
+    pub fn value(&self) -> String {
+        if self.bearer { format!("Bearer {}", self.secret.expose()) } else { self.secret.expose().to_owned() }
+    }
+}
+
+/// Looks for the row's credential: its file, its key variables, its token variables, in this order.
+///
+/// # Errors
+/// `auth` where the row needs one and there is none, or where a named file cannot be read.
+pub fn find(row: &Row, env: Env<'_>) -> Result<Option<Key>, Failure> {
+    if matches!(row.auth, Auth::None | Auth::Google | Auth::Aws) {
+        return Ok(None);
+    }
+    let header = row.key_header.clone().unwrap_or_else(|| "authorization".into());
+    let bearer = row.key_header.is_none();
+    if let Some(path) = &row.key_file {
+        let unreadable = |reason: String| Failure::new(ErrorClass::Auth, format!("key file {path}: {reason}"));
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        // Named but empty is an error: falling through would use another key than the one that was meant.
+        let secret = Secret::new(&text).ok_or_else(|| unreadable("it is empty".into()))?;
+        return Ok(Some(Key { secret, header, bearer, origin: path.clone() }));
+    }
+    let read = |name: &String| Some((Secret::new(&env(name)?)?, name.clone()));
+    if let Some((secret, origin)) = row.key.iter().find_map(read) {
+        return Ok(Some(Key { secret, header, bearer, origin }));
+    }
+    if let Some((secret, origin)) = row.token.iter().find_map(read) {
+        return Ok(Some(Key { secret, header: "authorization".into(), bearer: true, origin }));
+    }
+    Ok(None)
+}
+
+/// What is said where the row needs a credential and none was found.
+#[must_use]
+pub fn missing(row: &Row) -> Failure {
+    let names: Vec<&str> = row.key.iter().chain(&row.token).map(String::as_str).collect();
+    let Some(first) = names.first() else {
+        return Failure::new(ErrorClass::Auth, format!("{} needs a key and its row names no variable", row.name))
+            .advise(format!("add key = [\"NAME\"] to [provider.{}] in config.toml", row.id));
+    };
+    let message = format!("no key for {}: {} not set", row.name, listed(&names));
+    let docs = row.docs.as_deref().map(|docs| format!("   (see {docs})")).unwrap_or_default();
+    Failure::new(ErrorClass::Auth, message).advise(format!("export {first}=…{docs}"))
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [only] => format!("{only} is"),
+        [one, two] => format!("{one} and {two} are"),
+        [first, rest @ ..] => format!("{first} ({}) are", rest.join(", ")),
+        [] => String::new(),
+    }
+}

@@ -1,0 +1,104 @@
+//! Sockets: one TLS configuration and at most two clients for the whole process.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::{Client, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::domain::failure::{ErrorClass, Failure};
+
+/// Makes clients. Nothing is read or built before the first call needs it: roots of trust cost milliseconds.
+#[derive(Debug, Default)]
+pub struct Net {
+    /// A PEM file of further roots (`--ca-file`, `ca_bundle`, `SSL_CERT_FILE`).
+    ca_file: Option<PathBuf>,
+    connect: Option<Duration>,
+    /// For this machine: never through a proxy.
+    here: OnceLock<Client>,
+    /// For everywhere else: through the proxy that the environment names.
+    there: OnceLock<Client>,
+}
+
+impl Net {
+    /// `ca_file`: PEM roots beside the built-in ones. `connect`: the limit for name look-up and TCP.
+    #[must_use]
+    pub fn new(ca_file: Option<PathBuf>, connect: Duration) -> Net {
+        Net { ca_file, connect: Some(connect), here: OnceLock::new(), there: OnceLock::new() }
+    }
+
+    /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
+    ///
+    /// # Errors
+    /// `config` where the CA file cannot be read.
+    pub fn client(&self, url: &Url) -> Result<Client, Failure> {
+        let here = is_loopback(url);
+        let slot = if here { &self.here } else { &self.there };
+        if let Some(client) = slot.get() {
+            return Ok(client.clone());
+        }
+        let mut builder = Client::builder()
+            .user_agent(concat!("llmx/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .tcp_nodelay(true)
+            .tls_backend_preconfigured(self.tls(url.scheme() == "http")?);
+        if let Some(connect) = self.connect {
+            builder = builder.connect_timeout(connect);
+        }
+        if here {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| {
+            Failure::new(ErrorClass::Config, format!("the HTTP client cannot be made: {error}"))
+                .advise("check the proxy variables (HTTPS_PROXY, ALL_PROXY, NO_PROXY)")
+        })?;
+        // A client for http:// has no roots: it must not serve https:// later.
+        if url.scheme() == "http" && !here { Ok(client) } else { Ok(slot.get_or_init(|| client).clone()) }
+    }
+
+    /// rustls with ring; the roots of webpki-roots and of the CA file. `bare`: no root at all, for plain `http://`.
+    fn tls(&self, bare: bool) -> Result<rustls::ClientConfig, Failure> {
+        let mut roots = rustls::RootCertStore::empty();
+        if !bare {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            if let Some(path) = &self.ca_file {
+                let unreadable = |reason: String| {
+                    Failure::new(ErrorClass::Config, format!("CA file {}: {reason}", path.display()))
+                        .advise("give a PEM file of root certificates (--ca-file, ca_bundle or SSL_CERT_FILE)")
+                };
+                let certificates =
+                    CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
+                for certificate in certificates {
+                    let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+                    roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+                }
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Failure::new(ErrorClass::Config, format!("TLS: {error}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// Whether a URL's host is this machine.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
