@@ -315,7 +315,7 @@ fn moved_base(row: &Row, choice: &Choice, env: Env<'_>) -> Option<(String, Strin
 
 /// A base URL as users write them: `localhost:8080` is plain http; `0.0.0.0` (a server's listening address) is this machine.
 fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let wrong = |reason: String| {
         Failure::new(ErrorClass::Config, format!("the base URL from {origin} is not usable: {reason}"))
@@ -328,6 +328,8 @@ fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("it holds a user name or a password".into()));
     }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
     if url.host_str() == Some("0.0.0.0") {
         url.set_host(Some("127.0.0.1")).map_err(|error| wrong(error.to_string()))?;
     }

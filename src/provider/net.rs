@@ -60,6 +60,34 @@ impl Net {
         if url.scheme() == "http" && !here { Ok(client) } else { Ok(slot.get_or_init(|| client).clone()) }
     }
 
+    /// A page or picture from the web, at most `most` bytes. No credential goes with it, and no redirect is followed.
+    ///
+    /// # Errors
+    /// `config` with the reason: it is the user's input that cannot be had.
+    pub async fn fetch(&self, name: &str, most: usize, limit: Duration) -> Result<Vec<u8>, Failure> {
+        let failed = |reason: String| {
+            Failure::new(ErrorClass::Config, format!("{name}: {reason}"))
+                .advise("download it yourself and give the file")
+        };
+        let url = Url::parse(name).map_err(|error| failed(error.to_string()))?;
+        let sent = self.client(&url)?.get(url).timeout(limit).send().await;
+        let mut response = sent.map_err(|error| failed(error.to_string()))?;
+        if let Some(place) = response.headers().get("location").and_then(|place| place.to_str().ok()) {
+            return Err(failed(format!("it redirects to {place}")).advise("give that URL"));
+        }
+        if !response.status().is_success() {
+            return Err(failed(format!("HTTP {}", response.status().as_u16())));
+        }
+        let mut bytes = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| failed(error.to_string()))? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > most {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
     /// rustls with ring; the roots of webpki-roots and of the CA file. `bare`: no root at all, for plain `http://`.
     fn tls(&self, bare: bool) -> Result<rustls::ClientConfig, Failure> {
         let mut roots = rustls::RootCertStore::empty();
