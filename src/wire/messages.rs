@@ -303,7 +303,7 @@ fn think(body: &mut Value, request: &ChatRequest, target: &Target<'_>, cap: u32,
         && matches!(request.tool_choice, Some(ToolChoice::Any | ToolChoice::Named(_)))
         && effort != Effort::None;
     match target.facts.thinking {
-        // Extended thinking goes with `auto` and `none` only (extended thinking guide, read 2026-11-22).
+        // A 400 otherwise (extended thinking guide, "Feature compatibility", read 2026-11-22).
         Thinking::Budget | Thinking::Adaptive if forced => {
             ignored.push(format!("{model} does not think where a tool is forced"));
             if target.facts.thinking == Thinking::Adaptive {
@@ -406,8 +406,8 @@ fn sampling(body: &mut Value, settings: &Settings, target: &Target<'_>, thinks: 
     }
 }
 
-/// `schema` with every object closed that does not say whether it is: the API refuses an open one (structured outputs
-/// guide, read 2026-11-22), and what fits the closed schema fits the open one.
+/// `schema` with every object closed that does not say whether it is: the API answers an open one with a 400
+/// (BerriAI/litellm#35808, read 2026-11-22), and what fits the closed schema fits the open one.
 fn closed(schema: &Value) -> Value {
     let Value::Object(map) = schema else {
         return schema.clone();
