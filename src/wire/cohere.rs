@@ -350,13 +350,14 @@ fn usage(raw: &Value) -> Usage {
 impl Decoder for Cohere {
     fn frame(&mut self, event: &str, data: &str, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         let frame: Value = js::parse(data)?;
+        let kind = frame["type"].as_str().unwrap_or(event);
         let index = frame["index"].as_u64();
         let piece = &frame["delta"]["message"];
-        if !self.started && (frame["type"] == "message-start" || frame["message"].is_object()) {
+        if !self.started && (kind == "message-start" || frame["message"].is_object()) {
             self.started = true;
             out.push(ChatEvent::Started { id: filled(&frame["id"]).map(str::to_owned), model: None });
         }
-        match frame["type"].as_str().unwrap_or(event) {
+        match kind {
             "message-start" | "content-end" | "citation-start" | "citation-end" | "debug" => {}
             "content-start" | "content-delta" => self.content(&piece["content"], out),
             "tool-plan-delta" => self.plan.push_str(piece[PLAN].as_str().unwrap_or_default()),
@@ -368,7 +369,7 @@ impl Decoder for Cohere {
             "tool-call-end" => self.close_call(index, out),
             "message-end" => return self.finish(&frame["delta"], out),
             _ if frame["message"].is_object() => return self.message(&frame, out),
-            kind if kind.is_empty() || kind.contains("error") || !frame["error"].is_null() => {
+            _ if kind.is_empty() || kind.contains("error") || !frame["error"].is_null() => {
                 if let Some(error) = errors::from_value(None, &frame) {
                     return Err(DecodeError::Api(error));
                 }
