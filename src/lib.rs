@@ -4,7 +4,7 @@
 //!
 //! | floor | rooms | what happens there |
 //! |---|---|---|
-//! | 6 | [`cli`] | flags and subcommands as types |
+//! | 6 | [`cli`] | the command line as types |
 //! | 5 | [`command`] | one file per subcommand: arguments in, report out |
 //! | 4 | [`call`] | the life of one call: open, send, meter, bill |
 //! | 3 | [`provider`] | who answers: addresses, credentials, sockets |

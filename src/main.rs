@@ -6,5 +6,5 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let cli = llmx::cli::Cli::parse();
-    ExitCode::from(llmx::command::run(cli))
+    ExitCode::from(llmx::command::run(cli.into()))
 }

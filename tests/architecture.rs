@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] =
 const ONLY: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["ledger"], "the ledger alone knows how it is stored"),
     ("reqwest", &["provider"], "sockets belong to the provider floor"),
-    ("aws_", &["provider/bedrock"], "the AWS SDK is one transport among others"),
+    ("use aws_", &["provider/bedrock"], "the AWS SDK is one transport among others"),
     ("clap", &["cli.rs", "main.rs", "command"], "flags are types of the command line alone"),
     ("std::env::", &["command/desk.rs"], "the environment is read at one desk and handed in"),
     ("io::stdout", &["render/terminal.rs"], "output is made, then written in one place"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cli::GlobalArgs;
+use crate::command::GlobalArgs;
 use crate::command::config::Config;
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;

@@ -1,16 +1,25 @@
 //! `llmx providers`: who can be asked, and where a credential was found.
 
+use clap::Args;
 use serde_json::json;
 
-use crate::cli::ProvidersArgs;
-use crate::command::colour;
 use crate::command::desk::{Desk, env, has_credential};
+use crate::command::{GlobalArgs, colour};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::report::Stop;
 use crate::provider::catalog::{Auth, Row};
 use crate::provider::key;
 use crate::render::providers::{Line, table};
 use crate::render::terminal::{Terminal, Written};
+
+#[derive(Debug, Clone, Args)]
+pub struct ProvidersArgs {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// Print JSON
+    #[arg(short, long)]
+    pub json: bool,
+}
 
 /// # Errors
 /// `config` for a configuration that cannot be read.

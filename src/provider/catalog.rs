@@ -174,12 +174,12 @@ impl Catalog {
     }
 
     fn unknown(&self, id: &str) -> Failure {
-        let near = nearest(id, self.ids());
         let failure = Failure::new(ErrorClass::NotFound, format!("no provider is called \"{id}\""));
-        match near.as_slice() {
-            [] => failure.advise(
-                "`llmx providers` lists them; a provider of your own is a [provider.NAME] table in config.toml",
-            ),
+        match nearest(id, self.ids()).as_slice() {
+            [] => failure.advise(format!(
+                "the nearest names are {}; `llmx providers` lists all, and [provider.NAME] in config.toml adds one",
+                nearest_of_all(id, self.ids()).join(", ")
+            )),
             near => failure.advise(format!("did you mean {}? `llmx providers` lists all", near.join(", "))),
         }
     }
@@ -295,6 +295,13 @@ fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> 
         .collect();
     scored.sort_unstable();
     scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// The three names that differ least, however far they are.
+fn nearest_of_all<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut scored: Vec<(usize, &str)> = names.map(|name| (strsim::damerau_levenshtein(text, name), name)).collect();
+    scored.sort_unstable();
+    scored.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
 /// `us-east-1`, `us-gov-west-1`: a region of AWS by its form.
