@@ -2,6 +2,8 @@
 //!
 //! The map. Imports go down only; `tests/architecture.rs` holds the floors.
 
+pub mod provider;
+
 pub mod wire;
 
 pub mod domain;

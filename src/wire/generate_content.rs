@@ -934,6 +934,26 @@ mod tests {
     }
 
     #[test]
+    fn an_error_status_has_the_class_that_its_details_say() {
+        let class = |status: u16, kind: &str, message: &str, details: Value| {
+            let error = json!({"error": {"code": status, "message": message, "status": kind, "details": details}});
+            Dialect::GenerateContent.error(status, &error.to_string()).class
+        };
+        let reason = json!([{"reason": "API_KEY_INVALID", "domain": "googleapis.com"}]);
+        assert_eq!(class(400, "INVALID_ARGUMENT", "No.", reason), ErrorClass::Auth);
+        let region = "User location is not supported for the API use.";
+        assert_eq!(class(400, "FAILED_PRECONDITION", region, json!([])), ErrorClass::Region);
+        let long = "The input token count (2000000) exceeds the maximum number of tokens allowed (1048576).";
+        assert_eq!(class(400, "INVALID_ARGUMENT", long, json!([])), ErrorClass::ContextLength);
+        let daily = json!([{"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}]);
+        assert_eq!(class(429, "RESOURCE_EXHAUSTED", "Slow down.", daily), ErrorClass::Quota);
+        let minute = json!([{"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}]}]);
+        assert_eq!(class(429, "RESOURCE_EXHAUSTED", "Slow down.", minute), ErrorClass::RateLimit);
+        assert_eq!(class(401, "UNAUTHENTICATED", "No.", json!([])), ErrorClass::Auth);
+        assert_eq!(class(504, "DEADLINE_EXCEEDED", "Late.", json!([])), ErrorClass::Timeout);
+    }
+
+    #[test]
     fn a_stream_without_a_finish_reason_is_cut_and_keeps_what_came() {
         let (answer, result) = decode(CUT);
         assert_eq!(result, Err(DecodeError::Cut("the answer ended without a finish reason".into())));

@@ -1,0 +1,3 @@
+//! Who answers; knows nothing of money.
+
+pub mod google;
