@@ -1,9 +1,9 @@
 //! Google's Application Default Credentials: where they are found, and the access token that they give.
 //!
 //! Order and places: <https://cloud.google.com/docs/authentication/application-default-credentials>. Before them stands
-//! `CLOUDSDK_AUTH_ACCESS_TOKEN`, the one variable for a ready token that Google's own tools read (gcloud:
-//! <https://cloud.google.com/sdk/docs/authorizing>); `GOOGLE_OAUTH_ACCESS_TOKEN` is Terraform's and is not read.
-//! All pages read 2026-11-22.
+//! `CLOUDSDK_AUTH_ACCESS_TOKEN`, the one variable for a ready token that Google's own tools read (gcloud; named in
+//! googleapis/google-cloud-python#15199); `GOOGLE_OAUTH_ACCESS_TOKEN` is Terraform's and is not read. All read
+//! 2026-11-22.
 
 #![allow(clippy::result_large_err, reason = "credentials are looked for once a run: a failure need not be small")]
 
@@ -346,7 +346,7 @@ fn key_pair(pem: &str) -> Option<RsaKeyPair> {
     }
 }
 
-/// <https://developers.google.com/identity/protocols/oauth2/web-server#offline>
+/// OAuth 2.0's refresh (RFC 6749, section 6).
 impl AuthorizedUser {
     async fn token(&self, client: &Client, now: SystemTime) -> Result<Token, Failure> {
         let form = form(&[
@@ -366,7 +366,7 @@ fn named(failure: Failure) -> Failure {
     Failure { message: format!("gcloud user credentials: {}", failure.message), ..failure }
 }
 
-/// <https://cloud.google.com/compute/docs/access/authenticate-workloads#applications>
+/// `Metadata-Flavor` in the request keeps others from asking by accident; in the answer it says that Google answers.
 impl Metadata {
     async fn token(&self, now: SystemTime) -> Result<Token, Failure> {
         let absent = |why: &str| nothing(&self.missing, &format!("the metadata server {} {why}", self.host));

@@ -3,7 +3,7 @@
 //! Shape: <https://ai.google.dev/api/generate-content> and
 //! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> (read 2026-11-22).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -154,8 +154,9 @@ fn thought(block: &Reasoning, parts: &mut Vec<Value>) {
     }
 }
 
-/// `skip_thought_signature_validator` in base64, since the field is of bytes: what Google's page on thought signatures
-/// gives for a call that another model made (<https://ai.google.dev/gemini-api/docs/thought-signatures>, read 2026-11-22).
+/// `skip_thought_signature_validator` in base64, since the field is of bytes: Google's word for a call that another model
+/// made (FAQ of <https://ai.google.dev/gemini-api/docs/thought-signatures>). Gemini 3 was seen to take it in this form
+/// (recorded requests, 2026-11-22).
 const SKIP_VALIDATION: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
 
 fn function_call(call: &ToolCall, must_be_signed: bool) -> Value {
@@ -246,8 +247,9 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
     }
 }
 
-/// Google's own table of efforts (<https://ai.google.dev/gemini-api/docs/openai>, read 2026-11-22): as levels, and as
-/// budgets of 1,024, 8,192 and 24,576 tokens. A level cannot be "none". The highest effort is "high".
+/// Google's own reading of efforts, as levels and as budgets of 1K, 8K and 24K tokens
+/// (<https://ai.google.dev/gemini-api/docs/openai>, seen in quotations 2026-11-22). A level cannot be "none", and the
+/// highest is "high".
 fn thinking(effort: Effort, form: Thinking) -> Option<Value> {
     let (level, budget) = match effort {
         Effort::None => ("", 0),
@@ -278,8 +280,8 @@ pub struct GenerateContent {
     /// The finish reason that was handed over; the first models repeated one in each chunk.
     finish: Option<Finish>,
     counts: Reports,
-    /// How often each search query stood in one list: chunks may repeat the list.
-    searches: BTreeMap<String, u64>,
+    /// The search queries that are not empty; chunks may repeat them.
+    searches: BTreeSet<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -378,9 +380,8 @@ impl GenerateContent {
         for piece in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
             self.piece(piece, out)?;
         }
-        if let Some(queries) = candidate.grounding_metadata.and_then(|grounding| grounding.web_search_queries) {
-            self.searched(queries);
-        }
+        let queries = candidate.grounding_metadata.and_then(|grounding| grounding.web_search_queries);
+        self.searches.extend(queries.into_iter().flatten().filter(|query| !query.is_empty()));
         if let Some(raw) = candidate.finish_reason {
             self.finished(raw, candidate.finish_message, out);
         }
@@ -448,17 +449,6 @@ impl GenerateContent {
         Ok(())
     }
 
-    fn searched(&mut self, queries: Vec<String>) {
-        let mut list: BTreeMap<String, u64> = BTreeMap::new();
-        for query in queries.into_iter().filter(|query| !query.is_empty()) {
-            *list.entry(query).or_default() += 1;
-        }
-        for (query, times) in list {
-            let most = self.searches.entry(query).or_default();
-            *most = times.max(*most);
-        }
-    }
-
     fn finished(&mut self, raw: String, message: Option<String>, out: &mut Vec<ChatEvent>) {
         let reason = match reason(&raw) {
             FinishReason::Stop if self.called => FinishReason::ToolCalls,
@@ -490,9 +480,11 @@ impl GenerateContent {
         out.push(ChatEvent::Finished(finish));
     }
 
-    /// How many searches are to be paid: one for a grounded prompt up to Gemini 2.x, each query from 3 on.
+    /// How many searches are to be paid: one for a grounded prompt up to Gemini 2.x; from 3 on each query, of which
+    /// Google counts the unique ones that are not empty (its page on grounding, as quoted at
+    /// <https://discuss.ai.google.dev/t/168136>, read 2026-11-22).
     fn paid_searches(&self) -> Option<u64> {
-        let queries = self.searches.values().sum::<u64>();
+        let queries = self.searches.len() as u64;
         let by_prompt = self.model.as_deref().and_then(generation).is_some_and(|generation| generation < 3);
         (queries > 0).then_some(if by_prompt { 1 } else { queries })
     }
@@ -566,7 +558,8 @@ fn refusal(data: &str) -> DecodeError {
     }
 }
 
-/// <https://ai.google.dev/api/generate-content#FinishReason> and Vertex AI's list (read 2026-11-22).
+/// <https://ai.google.dev/api/generate-content#FinishReason>; the whole list stands at
+/// <https://googleapis.github.io/dotnet-genai/api/Google.GenAI.Types.FinishReason.html> (read 2026-11-22).
 fn reason(raw: &str) -> FinishReason {
     match raw {
         "STOP" => FinishReason::Stop,
@@ -853,8 +846,8 @@ mod tests {
         assert_eq!(answer.server_tools, ["executableCode", "codeExecutionResult", "GOOGLE_SEARCH_WEB"]);
         assert_eq!(answer.text(), "42.");
         assert_eq!(answer.notes, ["the answer holds data (image/png) that is not shown"]);
-        // Generation 3 pays by query, and an empty query is none.
-        assert_eq!(meters(usage(&answer)), [("input", 344), ("output", 91), ("web_search", 3)]);
+        // Generation 3 pays by query: an empty one is none, and the same one is paid once.
+        assert_eq!(meters(usage(&answer)), [("input", 344), ("output", 91), ("web_search", 2)]);
         // The signature of the code is not kept: the code does not go back either.
         assert_eq!(answer.parts, [Part::Text("42.".into())]);
         let older = SERVER_TOOLS.replace("gemini-3-flash-preview", "gemini-2.5-flash");
