@@ -16,17 +16,15 @@ pub struct Net {
     /// A PEM file of further roots (`--ca-file`, `ca_bundle`, `SSL_CERT_FILE`).
     ca_file: Option<PathBuf>,
     connect: Option<Duration>,
-    /// For this machine: never through a proxy.
-    here: OnceLock<Client>,
-    /// For everywhere else: through the proxy that the environment names.
-    there: OnceLock<Client>,
+    /// By what a client must have: a way past the proxy (this machine is never behind one), roots (not for `http://`).
+    clients: [OnceLock<Client>; 4],
 }
 
 impl Net {
     /// `ca_file`: PEM roots beside the built-in ones. `connect`: the limit for name look-up and TCP.
     #[must_use]
     pub fn new(ca_file: Option<PathBuf>, connect: Duration) -> Net {
-        Net { ca_file, connect: Some(connect), here: OnceLock::new(), there: OnceLock::new() }
+        Net { ca_file, connect: Some(connect), clients: Default::default() }
     }
 
     /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
@@ -34,8 +32,8 @@ impl Net {
     /// # Errors
     /// `config` where the CA file cannot be read.
     pub fn client(&self, url: &Url) -> Result<Client, Failure> {
-        let here = is_loopback(url);
-        let slot = if here { &self.here } else { &self.there };
+        let (here, bare) = (is_loopback(url), url.scheme() == "http");
+        let slot = &self.clients[usize::from(here) + 2 * usize::from(bare)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
@@ -45,7 +43,7 @@ impl Net {
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
-            .tls_backend_preconfigured(self.tls(url.scheme() == "http")?);
+            .tls_backend_preconfigured(self.tls(bare)?);
         if let Some(connect) = self.connect {
             builder = builder.connect_timeout(connect);
         }
@@ -56,8 +54,7 @@ impl Net {
             Failure::new(ErrorClass::Config, format!("the HTTP client cannot be made: {error}"))
                 .advise("check the proxy variables (HTTPS_PROXY, ALL_PROXY, NO_PROXY)")
         })?;
-        // A client for http:// has no roots: it must not serve https:// later.
-        if url.scheme() == "http" && !here { Ok(client) } else { Ok(slot.get_or_init(|| client).clone()) }
+        Ok(slot.get_or_init(|| client).clone())
     }
 
     /// A page or picture from the web, at most `most` bytes. No credential goes with it, and no redirect is followed.
