@@ -135,11 +135,15 @@ fn assistant(message: &Message, quirks: &Quirks) -> Value {
     match quirks.reasoning_back {
         ReasoningBack::Dropped => {}
         ReasoningBack::ReasoningContent if !thought.is_empty() => turn["reasoning_content"] = thought.into(),
-        ReasoningBack::ReasoningDetails => match thoughts.iter().find_map(|block| block.opaque.clone()) {
-            Some(details) => turn["reasoning_details"] = details,
-            None if !thought.is_empty() => turn["reasoning"] = thought.into(),
-            None => {}
-        },
+        ReasoningBack::ReasoningDetails => {
+            let opaque = thoughts.iter().filter_map(|block| block.opaque.as_ref()?.as_array());
+            let details: Vec<Value> = opaque.flatten().cloned().collect();
+            if !details.is_empty() {
+                turn["reasoning_details"] = details.into();
+            } else if !thought.is_empty() {
+                turn["reasoning"] = thought.into();
+            }
+        }
         ReasoningBack::ThinkingPart if !thought.is_empty() => {
             turn["content"] = json!([
                 {"type": "thinking", "thinking": [{"type": "text", "text": thought}]},
@@ -260,6 +264,8 @@ struct Chunk<'a> {
     id: Lenient<'a>,
     #[serde(borrow, default)]
     model: Lenient<'a>,
+    #[serde(borrow, default)]
+    object: Lenient<'a>,
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
@@ -445,7 +451,9 @@ impl ChatCompletions {
                 }
             }
         }
-        self.details.extend(turn.reasoning_details.into_iter().flatten());
+        for detail in turn.reasoning_details.into_iter().flatten() {
+            self.detail(detail);
+        }
         match turn.content {
             Content::None => {}
             Content::Text(text) if text.is_empty() => {}
@@ -467,6 +475,27 @@ impl ChatCompletions {
         if let Some(function) = turn.function_call {
             let call = self.slot(Some(0), "");
             grow(call, &function);
+        }
+    }
+
+    /// A reasoning block comes in pieces with one index: they become one block again.
+    fn detail(&mut self, piece: Value) {
+        let same = |last: &Value| {
+            last["type"] == piece["type"] && last["index"] == piece["index"] && !piece["index"].is_null()
+        };
+        let Some(last) = self.details.last_mut().filter(|last| same(last)) else {
+            self.details.push(piece);
+            return;
+        };
+        for key in ["text", "summary", "data"] {
+            if let (Some(so_far), Some(more)) = (last[key].as_str(), piece[key].as_str()) {
+                last[key] = format!("{so_far}{more}").into();
+            }
+        }
+        for key in ["text", "summary", "data", "signature", "id", "format"] {
+            if last[key].is_null() && !piece[key].is_null() {
+                last[key] = piece[key].clone();
+            }
         }
     }
 
@@ -599,6 +628,7 @@ impl Decoder for ChatCompletions {
             self.started = model.is_some();
             out.push(ChatEvent::Started { id: id.map(Cow::into_owned), model: model.map(Cow::into_owned) });
         }
+        let is_completion = chunk.object.0.as_deref() == Some("chat.completion");
         let has_choices = chunk.choices.is_some();
         let mut inner_usage = None;
         for choice in chunk.choices.into_iter().flatten() {
@@ -610,10 +640,12 @@ impl Decoder for ChatCompletions {
                 return Err(self.refusal(choice.error.map_or("", RawValue::get), true, out));
             }
             inner_usage = choice.usage.or(inner_usage);
-            self.whole |= choice.message.is_some();
+            // Some servers send both, a delta in what is whole and the message so far in a stream: the object says which.
+            let whole = choice.message.is_some() && (choice.delta.is_none() || is_completion);
+            self.whole |= whole;
             // A null finish reason is none; an empty one is one only where the answer is whole (Snowflake).
-            let reason = choice.finish_reason.0.filter(|reason| !reason.is_empty() || choice.message.is_some());
-            if let Some(turn) = choice.message.or(choice.delta) {
+            let reason = choice.finish_reason.0.filter(|reason| !reason.is_empty() || whole);
+            if let Some(turn) = if whole { choice.message } else { choice.delta } {
                 self.turn(turn, out);
             }
             if let Some(reason) = reason
@@ -636,13 +668,17 @@ impl Decoder for ChatCompletions {
     }
 
     fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        self.hand_over_calls(out);
+        self.close_reasoning(out);
         if self.finished || self.whole {
+            self.hand_over_calls(out);
             return Ok(());
         }
         if !self.choices_seen {
             return Err(DecodeError::Cut("the answer holds no choice".into()));
         }
+        // A call whose arguments are whole was meant; half of one is nothing that can be called.
+        self.calls.retain(|(_, call)| call.parsed().is_some());
+        self.hand_over_calls(out);
         Err(DecodeError::Cut("the stream ended without a finish reason".into()))
     }
 
