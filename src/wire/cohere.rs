@@ -471,6 +471,7 @@ mod tests {
                 seed: Some(7),
                 stop: vec!["END".into()],
                 effort: Some(Effort::Low),
+                show_reasoning: false,
                 schema: Some(Schema { name: "lake".into(), schema: json!({"type": "object"}) }),
                 cache: None,
                 extra: vec![("safety_mode".into(), json!("OFF")), ("thinking.token_budget".into(), json!(99))],

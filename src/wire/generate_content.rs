@@ -239,6 +239,10 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
             refused(&format!("the effort {}: high is sent", effort.as_str()));
         }
     }
+    let thinks = matches!(facts.thinking, Thinking::Level | Thinking::Budget);
+    if settings.show_reasoning && thinks && config["thinkingConfig"].is_null() {
+        config["thinkingConfig"] = json!({"includeThoughts": true});
+    }
     if settings.cache.is_some() {
         refused("cache points (it caches by itself, or not at all)");
     }
@@ -1156,6 +1160,7 @@ mod tests {
                 seed: Some(7),
                 stop: vec!["END".into()],
                 effort: Some(Effort::Low),
+                show_reasoning: false,
                 schema: Some(Schema { name: "place".into(), schema: schema.clone() }),
                 cache: None,
                 extra: vec![("generationConfig.topK".into(), json!(3))],

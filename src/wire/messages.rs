@@ -295,8 +295,12 @@ fn tool(tool: &Tool) -> Value {
 
 /// Asks for thinking in the model's own way. Gives whether that switches it on, which other settings must know.
 fn think(body: &mut Value, request: &ChatRequest, target: &Target<'_>, cap: u32, ignored: &mut Vec<String>) -> bool {
+    let shown = request.settings.show_reasoning && target.facts.thinking == Thinking::Adaptive;
     let Some(effort) = request.settings.effort else {
-        return false;
+        if shown {
+            body["thinking"] = json!({"type": "adaptive", "display": "summarized"});
+        }
+        return shown;
     };
     let model = target.model;
     let forced = !request.tools.is_empty()
@@ -336,6 +340,10 @@ fn think(body: &mut Value, request: &ChatRequest, target: &Target<'_>, cap: u32,
         }
         Thinking::Adaptive => {
             body["thinking"] = json!({"type": "adaptive"});
+            // Newer models leave the words of their thinking out unless they are asked for.
+            if shown {
+                body["thinking"]["display"] = "summarized".into();
+            }
             effort_word(body, effort, ignored);
             true
         }

@@ -385,6 +385,7 @@ mod tests {
                 seed: Some(7),
                 stop: vec!["END".into()],
                 effort: Some(Effort::Medium),
+                show_reasoning: false,
                 schema: Some(Schema { name: "lake".into(), schema: json!({"type": "object"}) }),
                 cache: None,
                 extra: vec![("keep_alive".into(), json!("5m")), ("options.num_ctx".into(), json!(8192))],

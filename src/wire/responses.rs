@@ -185,10 +185,12 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
         refused("stop sequences in the Responses API");
     }
     if let Some(level) = settings.effort {
-        // No `summary` beside it: OpenAI refuses the whole call of an organization that is not verified when one is
-        // asked for (continuedev/continue#9607, read 2026-11-22), and an effort is no wish to see the thinking.
-        // `-P reasoning.summary=auto` is.
         if thinks(target) { body["reasoning"] = json!({"effort": level.as_str()}) } else { refused("an effort") }
+    }
+    // Only for one who wants to see the thinking: OpenAI refuses the whole call of an organization that is not verified
+    // when a summary is asked for (continuedev/continue#9607, read 2026-11-22).
+    if settings.show_reasoning && thinks(target) {
+        js::lay(body, "reasoning.summary", "auto".into());
     }
     if let Some(schema) = &settings.schema {
         match target.quirks.schema {
