@@ -2,6 +2,7 @@
 //!
 //! The map. Imports go down only; `tests/architecture.rs` holds the floors.
 
+pub mod render;
 pub mod wire;
 
 pub mod domain;
