@@ -391,6 +391,18 @@ mod tests {
         }
     }
 
+    /// So `-m gpt-4o` means OpenAI although clouds and routers serve it, too.
+    #[test]
+    fn a_makers_own_id_of_a_model_is_no_other_rows() {
+        let catalog = catalog();
+        for maker in ["openai", "anthropic", "gemini", "xai", "mistral", "deepseek", "cohere", "moonshot", "zai"] {
+            for model in catalog.row(maker).expect(maker).models {
+                let name = catalog.model(&model).map(|name| name.to_string());
+                assert_eq!(name, Ok(format!("{maker}/{model}")));
+            }
+        }
+    }
+
     #[test]
     fn ids_and_aliases_are_each_said_once() {
         let mut seen = BTreeSet::new();

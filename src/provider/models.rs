@@ -134,6 +134,9 @@ mod tests {
             ("openrouter/anthropic/claude-haiku-4.5", Budget, true, Some(64_000)),
             ("openrouter/anthropic/claude-3.7-sonnet:thinking", Budget, true, Some(64_000)),
             ("heroku/claude-3-7-sonnet", Budget, true, Some(64_000)),
+            ("digitalocean/anthropic-claude-4.6-sonnet", Adaptive, true, Some(128_000)),
+            ("digitalocean/anthropic-claude-4.5-sonnet", Budget, true, Some(64_000)),
+            ("digitalocean/anthropic-claude-4.1-opus", Budget, true, Some(32_000)),
             (
                 "bedrock/arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-3-7-sonnet-20250219-v1:0",
                 Budget,
