@@ -334,8 +334,8 @@ fn think(body: &mut Value, request: &ChatRequest, target: &Target<'_>, cap: u32,
             }
         },
         Thinking::Adaptive if effort == Effort::None => {
-            // The newer ones think unless told not to; those that cannot stop refuse it in their own words.
-            body["thinking"] = json!({"type": "disabled"});
+            // `disabled` is refused by the newest (Opus 4.7, the 5 series), and the 4.6 ones do not think unasked.
+            ignored.push(format!("{model} decides by itself whether it thinks: the effort none is not sent"));
             false
         }
         Thinking::Adaptive => {

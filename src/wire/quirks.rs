@@ -40,8 +40,6 @@ pub struct Quirks {
     pub version_in_body: Option<String>,
     /// What `{method}` in the path stands for: `[whole, streamed]`, where the row departs from the dialect.
     pub methods: Option<[String; 2]>,
-    /// Cohere: usage under `billed_units`; Cohere-compatible servers may have `tokens` only.
-    pub prompt_cache_key: bool,
     /// Responses: asks for `reasoning.encrypted_content`, so that thinking can go back although nothing is stored.
     pub encrypted_reasoning: bool,
     /// Responses: `store: false` is sent, so that the provider keeps no copy.
@@ -68,8 +66,7 @@ impl Default for Quirks {
             model_in_body: true,
             version_in_body: None,
             methods: None,
-            prompt_cache_key: false,
-            encrypted_reasoning: true,
+            encrypted_reasoning: false,
             store_false: true,
         }
     }

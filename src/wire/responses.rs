@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::contract::{ApiError, DecodeError, Decoder, EncodeError, Encoded, Target};
-use super::quirks::{Quirks, SchemaForm};
+use super::quirks::{DocumentForm, Quirks, SchemaForm};
 use super::{errors, json as js, usage};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Finish, FinishReason, Media, Message, Part, Reasoning, Role, Schema, Settings, Tool,
@@ -101,7 +101,7 @@ fn user(message: &Message, quirks: &Quirks, input: &mut Vec<Value>) -> Result<()
 }
 
 fn file(document: &Media, quirks: &Quirks) -> Result<Value, EncodeError> {
-    if !quirks.documents {
+    if quirks.documents == DocumentForm::None {
         return Err(EncodeError(format!("this provider takes no documents ({})", document.mime)));
     }
     if js::base64_of(document).is_none() {
@@ -170,10 +170,14 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
     let facts = target.facts;
     let mut refused = |what: &str| ignored.push(format!("{} does not take {what}", target.model));
     if let Some(temperature) = settings.temperature {
-        if facts.temperature { body["temperature"] = json!(temperature) } else { refused("temperature") }
+        if facts.takes_temperature(settings.effort) {
+            body["temperature"] = json!(temperature)
+        } else {
+            refused("temperature")
+        }
     }
     if let Some(top_p) = settings.top_p {
-        if facts.temperature { body["top_p"] = json!(top_p) } else { refused("top_p") }
+        if facts.takes_temperature(settings.effort) { body["top_p"] = json!(top_p) } else { refused("top_p") }
     }
     if let Some(cap) = settings.max_tokens {
         body["max_output_tokens"] = cap.into();
