@@ -146,7 +146,7 @@ pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration)
         }
         if error.is_timeout() {
             let failure =
-                Failure::new(ErrorClass::Timeout, format!("{host}: no connection within {} s", connect.as_secs()));
+                Failure::new(ErrorClass::Timeout, format!("{host}: no connection within {}", seconds(connect)));
             return failure.advise("check the network, the firewall and the proxy (HTTPS_PROXY)");
         }
         let mut failure = Failure::new(ErrorClass::Network, format!("{host}: {}", last_cause(error)));
@@ -161,9 +161,17 @@ pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration)
 /// A time limit that ran out after the request was written.
 #[must_use]
 pub fn too_slow(what: &str, limit: Duration, caller: &Caller<'_>) -> Failure {
-    Failure::new(ErrorClass::Timeout, format!("{}: {what} within {} s", caller.host, limit.as_secs()))
+    Failure::new(ErrorClass::Timeout, format!("{}: {what} within {}", caller.host, seconds(limit)))
         .advise("it may be billed; call again, stream the answer, or ask for less")
         .maybe_billed()
+}
+
+/// `120 s`, `0.3 s`.
+fn seconds(limit: Duration) -> String {
+    match limit.subsec_millis() {
+        0 => format!("{} s", limit.as_secs()),
+        millis => format!("{}.{} s", limit.as_secs(), format!("{millis:03}").trim_end_matches('0')),
+    }
 }
 
 /// A redirect: never followed, since it would carry the key and the prompt to another host.
