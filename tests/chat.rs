@@ -545,6 +545,8 @@ mod signals {
         let mut running = Llmx::openai(&server, &["--jsonl", "x"]).spawn();
         running.await_out("three");
         running.signal(Signal::INT);
+        // Nothing is seen from outside between the signal and the end of the 200 ms in which usage is waited for.
+        std::thread::sleep(std::time::Duration::from_millis(80));
         server.open("stopped");
         let lines = running.done().exits(130).lines();
         let last = lines.last().expect("an object");
