@@ -2,27 +2,33 @@
 
 use crate::domain::report::Stop;
 
-/// Waits for the first signal that asks us to stop. From then on a second one ends the process with its code, and so does
+/// Listens from now on, and waits for the first signal that asks us to stop. From then on a second one ends the process with its code, and so does
 /// a while without an end: whoever does not read our output must not keep us.
 ///
 /// The signals are waited for on a thread of their own, since a write that blocks would hold up everything else. A signal
 /// that was ignored when we were started stays ignored (`nohup`, and interrupts for a script's background jobs).
 #[cfg(unix)]
-pub async fn stopped() -> Stop {
+pub fn stopped() -> impl Future<Output = Stop> {
     let (sender, first) = tokio::sync::oneshot::channel();
+    let (listening, ready) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         // Without a runtime or handlers a signal ends the process as the system does it.
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(unix::obey(sender));
+        runtime.block_on(unix::obey(&listening, sender));
     });
-    match first.await {
-        Ok(stop) => stop,
-        Err(_) => std::future::pending().await,
+    // Nothing may be sent before a signal would be obeyed; an error says that there is no such thread.
+    let _ = ready.recv();
+    async {
+        match first.await {
+            Ok(stop) => stop,
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
 #[cfg(unix)]
 mod unix {
+    use std::sync::mpsc;
     use std::time::Duration;
 
     use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -34,10 +40,11 @@ mod unix {
     /// How long a call that was stopped may take to end.
     const LEAVE: Duration = Duration::from_secs(3);
 
-    pub async fn obey(first: Sender<Stop>) {
+    pub async fn obey(listening: &mpsc::Sender<()>, first: Sender<Stop>) {
         let mut interrupt = listen(SignalKind::interrupt());
         let mut terminate = listen(SignalKind::terminate());
         let mut hangup = listen(SignalKind::hangup());
+        let _ = listening.send(());
         let mut next = async || {
             tokio::select! {
                 () = came(&mut interrupt) => Stop::Interrupt,
