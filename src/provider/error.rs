@@ -153,6 +153,14 @@ pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration)
         failure.retryable = true;
         return failure.advise("is the server running, and is the base URL right?");
     }
+    if says("parsed") || says("message head is too large") {
+        return Failure::new(
+            ErrorClass::Protocol,
+            format!("{host} answers with no usable HTTP: {}", last_cause(error)),
+        )
+        .advise("check the scheme and the port of the base URL")
+        .maybe_billed();
+    }
     Failure::new(ErrorClass::Network, format!("{host}: the connection was cut: {}", last_cause(error)))
         .advise("the provider may have billed it; call again")
         .maybe_billed()
