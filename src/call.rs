@@ -11,6 +11,7 @@ use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::domain::report::{CallReport, Stop, Timing};
+use crate::domain::usage::Usage;
 use crate::pricing;
 use crate::provider::{Arriving, Limits, Provider};
 
@@ -162,7 +163,7 @@ fn is_content(event: &ChatEvent) -> bool {
 
 /// What can be said of the consumption. `answered`: the head of an answer had come.
 fn outcome(answer: &Answer, failure: Option<&Failure>, stopped: Option<Stop>, answered: bool) -> Outcome {
-    let usable = answer.usage.clone().filter(|usage| !usage.rejected);
+    let usable = answer.usage.clone().filter(|usage| !usage.rejected && !counts_nothing(usage, answer));
     match (failure, stopped) {
         (None, None) => match usable {
             Some(usage) => Outcome::Reported(usage),
@@ -176,6 +177,11 @@ fn outcome(answer: &Answer, failure: Option<&Failure>, stopped: Option<Stop>, an
         }
         (_, _) => Outcome::Unconfirmed { seen: answer.usage.clone() },
     }
+}
+
+/// Only zeros, beside something that was generated: a provider that does not count, not an answer that was free.
+fn counts_nothing(usage: &Usage, answer: &Answer) -> bool {
+    answer.has_content() && !usage.quantities.is_empty() && usage.quantities.values().all(|quantity| *quantity == 0)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,6 +1,7 @@
 //! The user's `config.toml` and a project's `.llmx.toml`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use toml::Table;
 
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::provider::Env;
+use crate::provider::catalog::without_value;
 
 /// Longest file that is read, in bytes.
 const SIZE_MAX: u64 = 1 << 20;
@@ -22,8 +24,26 @@ pub struct Config {
     pub alias: BTreeMap<String, String>,
     /// A PEM file of further root certificates. User's file only.
     pub ca_bundle: Option<PathBuf>,
+    /// How long the steps of a call may take. User's file only.
+    pub limits: LimitsTable,
     /// Provider rows, whole or in part. User's file only.
     pub provider: Table,
+}
+
+/// `[limits]`, each in milliseconds: on one machine a second is long, over a mobile network five are short.
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsTable {
+    /// Name look-up, TCP and TLS. Default 5,000.
+    pub connect_ms: Option<NonZeroU64>,
+    /// The head of a streamed answer. Default 120,000.
+    pub head_ms: Option<NonZeroU64>,
+    /// The head of an answer that is asked for at once (`--no-stream`). Default 600,000.
+    pub whole_ms: Option<NonZeroU64>,
+    /// No byte at all in an answer that has begun. Default 60,000.
+    pub idle_ms: Option<NonZeroU64>,
+    /// Bytes, but nothing that means anything. Default 300,000.
+    pub content_ms: Option<NonZeroU64>,
 }
 
 /// What a project's file may set: it comes with a repository that may be hostile, so it chooses names, never addresses,
@@ -36,7 +56,7 @@ struct Project {
 }
 
 /// Keys that only the user's own file may have.
-const USER_ONLY: &[&str] = &["provider", "ca_bundle"];
+const USER_ONLY: &[&str] = &["provider", "ca_bundle", "limits"];
 
 impl Config {
     /// Reads the user's file (`named`, else `$XDG_CONFIG_HOME/llmx/config.toml`, else `~/.config/llmx/config.toml`) and the
@@ -109,8 +129,11 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, F
         let before = text.get(..at).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Failure::new(ErrorClass::Config, format!("{}:{line}:{column}: {}", path.display(), error.message()))
-            .advise("mend the file; nothing was sent")
+        Failure::new(
+            ErrorClass::Config,
+            format!("{}:{line}:{column}: {}", path.display(), without_value(error.message())),
+        )
+        .advise("mend the file; nothing was sent")
     })
 }
 
@@ -158,5 +181,14 @@ mod tests {
         let failure = read("model = \"a/b\"\nkeey = \"sk-CANARY\"\n", None).expect_err("unknown key");
         assert!(failure.message.contains("config.toml:2:1") && failure.message.contains("keey"), "{}", failure.message);
         assert!(!failure.message.contains("CANARY"));
+        for wrong in [
+            "model = [\"sk-CANARY\"]",
+            "alias = \"sk-CANARY\"",
+            "[limits]\nidle_ms = \"sk-CANARY\"",
+            "model = sk-CANARY",
+        ] {
+            let failure = read(wrong, None).expect_err(wrong);
+            assert!(!failure.message.contains("CANARY"), "{}", failure.message);
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Opens what commands need, each when it is asked for; nothing here is changed afterwards.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::command::GlobalArgs;
-use crate::command::config::Config;
+use crate::command::config::{Config, LimitsTable};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::provider::catalog::{Auth, Catalog, Row};
@@ -35,7 +37,7 @@ impl Desk {
         let folder = std::env::current_dir().unwrap_or_default();
         let config = Config::read(global.config.as_deref(), &folder, &env)?;
         let catalog = Catalog::with(&config.provider)?;
-        let limits = Limits::default();
+        let limits = limits(&config.limits);
         let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));
         Ok(Desk { catalog, net: Arc::new(Net::new(roots, limits.connect)), config, limits })
     }
@@ -82,6 +84,20 @@ impl Desk {
                 ))
             }
         }
+    }
+}
+
+/// The defaults with what the user's file sets laid over them.
+fn limits(table: &LimitsTable) -> Limits {
+    let default = Limits::default();
+    let given =
+        |millis: Option<NonZeroU64>, default| millis.map_or(default, |millis| Duration::from_millis(millis.get()));
+    Limits {
+        connect: given(table.connect_ms, default.connect),
+        head: given(table.head_ms, default.head),
+        whole: given(table.whole_ms, default.whole),
+        idle: given(table.idle_ms, default.idle),
+        content: given(table.content_ms, default.content),
     }
 }
 

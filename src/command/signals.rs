@@ -2,31 +2,82 @@
 
 use crate::domain::report::Stop;
 
-/// Waits for the first signal that asks us to stop. From then on a second one ends the process with its code.
+/// Listens from now on, and waits for the first signal that asks us to stop. From then on a second one ends the process with its code, and so does
+/// a while without an end: whoever does not read our output must not keep us.
+///
+/// The signals are waited for on a thread of their own, since a write that blocks would hold up everything else. A signal
+/// that was ignored when we were started stays ignored (`nohup`, and interrupts for a script's background jobs).
 #[cfg(unix)]
-pub async fn stopped() -> Stop {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let listen = |kind| signal(kind).ok();
-    let (Some(mut interrupt), Some(mut terminate), Some(mut hangup)) =
-        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()))
-    else {
-        // Without handlers a signal ends the process as the system does it.
-        return std::future::pending().await;
-    };
-    let stop = tokio::select! {
-        _ = interrupt.recv() => Stop::Interrupt,
-        _ = terminate.recv() => Stop::Terminate,
-        _ = hangup.recv() => Stop::Hangup,
-    };
-    tokio::spawn(async move {
-        let again = tokio::select! {
-            _ = interrupt.recv() => Stop::Interrupt,
-            _ = terminate.recv() => Stop::Terminate,
-        };
-        std::process::exit(i32::from(again.exit_code()));
+pub fn stopped() -> impl Future<Output = Stop> {
+    let (sender, first) = tokio::sync::oneshot::channel();
+    let (listening, ready) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Without a runtime or handlers a signal ends the process as the system does it.
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(unix::obey(&listening, sender));
     });
-    stop
+    // Nothing may be sent before a signal would be obeyed; an error says that there is no such thread.
+    let _ = ready.recv();
+    async {
+        match first.await {
+            Ok(stop) => stop,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    use tokio::sync::oneshot::Sender;
+    use tokio::time::timeout;
+
+    use crate::domain::report::Stop;
+
+    /// How long a call that was stopped may take to end.
+    const LEAVE: Duration = Duration::from_secs(3);
+
+    pub async fn obey(listening: &mpsc::Sender<()>, first: Sender<Stop>) {
+        let mut interrupt = listen(SignalKind::interrupt());
+        let mut terminate = listen(SignalKind::terminate());
+        let mut hangup = listen(SignalKind::hangup());
+        let _ = listening.send(());
+        let mut next = async || {
+            tokio::select! {
+                () = came(&mut interrupt) => Stop::Interrupt,
+                () = came(&mut terminate) => Stop::Terminate,
+                () = came(&mut hangup) => Stop::Hangup,
+            }
+        };
+        let stop = next().await;
+        if first.send(stop).is_err() {
+            std::process::exit(i32::from(stop.exit_code()));
+        }
+        let last = timeout(LEAVE, next()).await.unwrap_or(stop);
+        std::process::exit(i32::from(last.exit_code()));
+    }
+
+    fn listen(kind: SignalKind) -> Option<Signal> {
+        if is_ignored(kind.as_raw_value()) { None } else { signal(kind).ok() }
+    }
+
+    async fn came(signal: &mut Option<Signal>) {
+        match signal {
+            Some(signal) => _ = signal.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the signal was ignored when this process was started, where the system says so (Linux: the mask `SigIgn`).
+    fn is_ignored(signal: i32) -> bool {
+        let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        mask & (1 << (signal - 1)) != 0
+    }
 }
 
 /// Waits for Ctrl-C.

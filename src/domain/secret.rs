@@ -24,8 +24,28 @@ impl Secret {
     /// `text` with every occurrence of the secret taken out, as it is and percent-encoded: a server may echo a key.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        if self.0.len() < 4 { text.to_owned() } else { text.replace(&self.0, "[redacted]") }
+        if self.0.len() < 4 {
+            return text.to_owned();
+        }
+        let mut redacted = text.replace(&self.0, "[redacted]");
+        for encoded in [percent_encoded(&self.0, false), percent_encoded(&self.0, true)] {
+            if encoded != self.0 {
+                redacted = redacted.replace(&encoded, "[redacted]");
+            }
+        }
+        redacted
     }
+}
+
+/// As a URL carries it, in upper or lower hexadecimal digits.
+fn percent_encoded(text: &str, lower: bool) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            other if lower => format!("%{other:02x}"),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
 }
 
 impl Drop for Secret {
@@ -54,5 +74,7 @@ mod tests {
         assert!(!format!("{secret:?}").contains("CANARY"));
         assert_eq!(secret.redact("your key sk-CANARY is wrong"), "your key [redacted] is wrong");
         assert!(Secret::new("  ").is_none());
+        let secret = Secret::new("sk+CANARY/=").expect("not blank");
+        assert_eq!(secret.redact("?key=sk%2BCANARY%2F%3D or sk%2bCANARY%2f%3d"), "?key=[redacted] or [redacted]");
     }
 }

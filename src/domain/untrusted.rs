@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 /// `text` with every character that could steer a terminal shown in its place: controls but `\n` and `\t`, C1 controls,
 /// bidirectional overrides and isolates, tag characters. `\r\n` becomes `\n`. Per character and stateless, so that an
 /// open escape sequence cannot hide what follows it.
@@ -35,6 +37,25 @@ pub fn one_line(text: &str) -> String {
     visible(text).replace(['\n', '\t'], " ")
 }
 
+/// A JSON value on a line of its own. What could steer a terminal stands escaped in it, which changes nothing for whoever
+/// reads the JSON: its grammar allows such characters in strings only.
+#[must_use]
+pub fn json_line(value: &Value) -> String {
+    let json = value.to_string();
+    let mut line = String::with_capacity(json.len() + 1);
+    for character in json.chars() {
+        if steers(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(line, "\\u{unit:04x}");
+            }
+        } else {
+            line.push(character);
+        }
+    }
+    line.push('\n');
+    line
+}
+
 /// Whether a terminal may act on it. A flag's tag sequence is not told from a hidden message: both are shown.
 fn steers(character: char) -> bool {
     match character {
@@ -55,7 +76,9 @@ fn picture(character: char) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::{one_line, visible};
+    use serde_json::{Value, json};
+
+    use super::{json_line, one_line, steers, visible};
 
     #[test]
     fn a_control_is_shown_and_never_obeyed() {
@@ -64,6 +87,15 @@ mod tests {
         assert_eq!(visible("one\r\ntwo\rthree\tfour"), "one\ntwo␍three\tfour");
         assert_eq!(visible("x\u{202e}y\u{e0041}"), "x<U+202E>y<U+E0041>");
         assert_eq!(one_line("a\nb\tc"), "a b c");
+    }
+
+    #[test]
+    fn json_steers_nothing_and_says_the_same() {
+        let value = json!({"a\u{9b}": "\u{1b}[31m\u{9b}\u{7f}\u{202e}\u{e0041}\t\n é 👋"});
+        let line = json_line(&value);
+        assert!(!line.trim_end().contains(steers), "{line}");
+        assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON"), value);
+        assert_eq!(json_line(&json!({"a": "é 👋"})), "{\"a\":\"é 👋\"}\n");
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Catalog {
             return Err(self.unknown(id));
         };
         let mut row: Row = row.clone().try_into().map_err(|error: toml::de::Error| {
-            Failure::new(ErrorClass::Config, format!("provider {id}: {}", error.message()))
+            Failure::new(ErrorClass::Config, format!("provider {id}: {}", without_value(error.message())))
                 .advise(format!("mend [provider.{id}] in config.toml"))
         })?;
         row.id.clone_from(id);
@@ -266,6 +266,18 @@ impl Catalog {
                     .advise(format!("say which: {}{}", names.join(", "), if several.len() > 6 { ", …" } else { "" })))
             }
         }
+    }
+}
+
+/// A reader's complaint about a setting without the value that it found there, which may be a secret.
+#[must_use]
+pub fn without_value(complaint: &str) -> String {
+    let quotes_it = ["unknown variant", "invalid type", "invalid value", "invalid length"];
+    match complaint.find("expected") {
+        Some(at) if quotes_it.iter().any(|start| complaint.starts_with(start)) => {
+            format!("wrong value, {}", &complaint[at..])
+        }
+        _ => complaint.to_owned(),
     }
 }
 
@@ -431,6 +443,24 @@ mod tests {
         for id in recorded.split_whitespace().chain(litellm.split_whitespace()) {
             let row = catalog().row(id);
             assert!(row.is_ok(), "{id}: {row:?}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_does_not_repeat_the_value() {
+        for hostile in [
+            "auth = \"sk-CANARY\"",
+            "allow_http = \"sk-CANARY\"",
+            "read = \"sk-CANARY\"",
+            "api = \"sk-CANARY\"",
+            "key = \"sk-CANARY\"",
+            "quirks = \"sk-CANARY\"",
+            "vars = { a = \"sk-CANARY\" }",
+            "api = [\"sk-CANARY\"]",
+        ] {
+            let own: Table = format!("[openai]\n{hostile}\n").parse().expect("TOML");
+            let failure = Catalog::with(&own).expect("reads").row("openai").expect_err(hostile);
+            assert!(!failure.message.contains("CANARY") && failure.message.contains("expected"), "{}", failure.message);
         }
     }
 

@@ -146,12 +146,20 @@ pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration)
         }
         if error.is_timeout() {
             let failure =
-                Failure::new(ErrorClass::Timeout, format!("{host}: no connection within {} s", connect.as_secs()));
+                Failure::new(ErrorClass::Timeout, format!("{host}: no connection within {}", seconds(connect)));
             return failure.advise("check the network, the firewall and the proxy (HTTPS_PROXY)");
         }
         let mut failure = Failure::new(ErrorClass::Network, format!("{host}: {}", last_cause(error)));
         failure.retryable = true;
         return failure.advise("is the server running, and is the base URL right?");
+    }
+    if says("parsed") || says("message head is too large") {
+        return Failure::new(
+            ErrorClass::Protocol,
+            format!("{host} answers with no usable HTTP: {}", last_cause(error)),
+        )
+        .advise("check the scheme and the port of the base URL")
+        .maybe_billed();
     }
     Failure::new(ErrorClass::Network, format!("{host}: the connection was cut: {}", last_cause(error)))
         .advise("the provider may have billed it; call again")
@@ -161,9 +169,17 @@ pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration)
 /// A time limit that ran out after the request was written.
 #[must_use]
 pub fn too_slow(what: &str, limit: Duration, caller: &Caller<'_>) -> Failure {
-    Failure::new(ErrorClass::Timeout, format!("{}: {what} within {} s", caller.host, limit.as_secs()))
+    Failure::new(ErrorClass::Timeout, format!("{}: {what} within {}", caller.host, seconds(limit)))
         .advise("it may be billed; call again, stream the answer, or ask for less")
         .maybe_billed()
+}
+
+/// `120 s`, `0.3 s`.
+fn seconds(limit: Duration) -> String {
+    match limit.subsec_millis() {
+        0 => format!("{} s", limit.as_secs()),
+        millis => format!("{}.{} s", limit.as_secs(), format!("{millis:03}").trim_end_matches('0')),
+    }
 }
 
 /// A redirect: never followed, since it would carry the key and the prompt to another host.

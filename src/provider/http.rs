@@ -10,14 +10,14 @@ use tokio::time::{Instant, timeout};
 use super::catalog::{Auth, Row};
 use super::error::{self, Caller};
 use super::google::{self, Ambient};
-use super::key::{self, Key};
+use super::key::{self, Key, Redactor};
 use super::net::{Net, is_loopback};
 use super::{Choice, Draft, Env, Limits};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::{ModelFacts, ModelName};
 use crate::wire::body::Body;
-use crate::wire::contract::{Dialect, Encoded, Target};
+use crate::wire::contract::{DecodeError, Dialect, Encoded, Target};
 
 /// Most of an error's body that is read, in bytes.
 const ERROR_BODY_MAX: usize = 64 << 10;
@@ -201,21 +201,22 @@ impl Http {
         let host = host_of(&url);
         let caller = self.caller(&host);
         let client = self.net.client(&url)?;
-        let headers = self.request_headers(&encoded).await?;
+        let (headers, redactor) = self.request_headers(&encoded).await?;
         let sending = client.post(url).headers(headers).body(encoded.body.to_string()).send();
-        let response = match timeout(limits.connect + limits.head, sending).await {
-            Err(_) => return Err(error::too_slow("no answer", limits.head, &caller)),
-            Ok(Err(fault)) => return Err(self.cleaned(error::transport(&fault, &caller, limits.connect))),
+        let head = if self.stream { limits.head } else { limits.whole };
+        let response = match timeout(limits.connect + head, sending).await {
+            Err(_) => return Err(error::too_slow("no answer", head, &caller)),
+            Ok(Err(fault)) => return Err(redactor.failure(error::transport(&fault, &caller, limits.connect))),
             Ok(Ok(response)) => response,
         };
         let status = response.status().as_u16();
-        let request_id = error::request_id(response.headers());
+        let request_id = error::request_id(response.headers()).map(|id| redactor.text(&id));
         if (300..400).contains(&status) {
             let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-            return Err(error::redirected(status, location, &caller));
+            return Err(redactor.failure(error::redirected(status, location, &caller)));
         }
         if let Some(encoding) = response.headers().get("content-encoding").filter(|encoding| *encoding != "identity") {
-            let encoding = encoding.to_str().unwrap_or("unknown").to_owned();
+            let encoding = redactor.text(encoding.to_str().unwrap_or("unknown"));
             return Err(Failure::new(
                 ErrorClass::Protocol,
                 format!("{host} answers with content-encoding {encoding}, which nobody asked for"),
@@ -224,9 +225,9 @@ impl Http {
         }
         if status >= 400 {
             let headers = response.headers().clone();
-            let body = error_body(response, limits).await;
-            let refused = error::refused(self.dialect.error(status, &body), Some(status), Some(&headers), &caller);
-            return Err(self.cleaned(refused));
+            let body = redactor.text(&error_body(response, limits).await);
+            let words = redactor.api(self.dialect.error(status, &body));
+            return Err(redactor.failure(error::refused(words, Some(status), Some(&headers), &caller)));
         }
         let (row, model) = (self.row.clone(), self.model.clone());
         let key_origin = caller.key_origin.map(str::to_owned);
@@ -240,14 +241,12 @@ impl Http {
             limits: *limits,
             last_content: Instant::now(),
             whose: Whose { row, model, key_origin, host },
-            key: match &self.credential {
-                Credential::Key(key) => Some(key.clone()),
-                Credential::None | Credential::Google(_) => None,
-            },
+            redactor,
         })
     }
 
-    async fn request_headers(&self, encoded: &Encoded) -> Result<HeaderMap, Failure> {
+    /// Every header of a request, and what of it must never be shown.
+    async fn request_headers(&self, encoded: &Encoded) -> Result<(HeaderMap, Redactor), Failure> {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let accept = if self.stream { "text/event-stream, application/json" } else { "application/json" };
@@ -261,37 +260,23 @@ impl Http {
         {
             headers.insert(header_name(name)?, header_value(value, name)?);
         }
-        let (name, value) = match &self.credential {
-            Credential::None => return Ok(headers),
-            Credential::Key(key) => (key.header.as_str(), key.value()),
+        let (name, value, secret) = match &self.credential {
+            Credential::None => return Ok((headers, Redactor::default())),
+            Credential::Key(key) => (key.header.as_str(), key.value(), key.secret.clone()),
             Credential::Google(source) => {
                 let client = self.net.client(source.endpoint().unwrap_or(&self.base))?;
                 let token = source.token(&client, std::time::SystemTime::now()).await?;
                 if let Some(project) = source.quota_project() {
                     headers.insert("x-goog-user-project", header_value(project, "x-goog-user-project")?);
                 }
-                ("authorization", format!("Bearer {}", token.secret.expose()))
+                ("authorization", format!("Bearer {}", token.secret.expose()), token.secret)
             }
         };
         let mut value = header_value(&value, name)?;
         value.set_sensitive(true);
         headers.insert(header_name(name)?, value);
-        Ok(headers)
+        Ok((headers, Redactor(Some(secret))))
     }
-
-    /// The failure without the key in it: a server may echo what it was sent.
-    fn cleaned(&self, failure: Failure) -> Failure {
-        match &self.credential {
-            Credential::Key(key) => cleaned(failure, key),
-            Credential::None | Credential::Google(_) => failure,
-        }
-    }
-}
-
-fn cleaned(mut failure: Failure, key: &Key) -> Failure {
-    failure.message = key.secret.redact(&failure.message);
-    failure.provider_message = failure.provider_message.map(|words| key.secret.redact(&words));
-    failure
 }
 
 fn header_name(name: &str) -> Result<HeaderName, Failure> {
@@ -333,6 +318,10 @@ fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("it holds a user name or a password".into()));
+    }
+    // Paths are put behind it; and a query is where keys hide.
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it holds a query".into()));
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
@@ -486,15 +475,17 @@ fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The body of an error, up to its limit; what came is enough where it is cut.
+/// The body of an error, up to its limits of size and time; what came is enough where it is cut.
 async fn error_body(mut response: reqwest::Response, limits: &Limits) -> String {
     let mut body = Vec::new();
-    while body.len() < ERROR_BODY_MAX {
-        match timeout(limits.idle, response.chunk()).await {
-            Ok(Ok(Some(piece))) => body.extend_from_slice(&piece[..piece.len().min(ERROR_BODY_MAX - body.len())]),
-            Ok(Ok(None) | Err(_)) | Err(_) => break,
+    let whole = timeout(limits.idle, async {
+        while body.len() < ERROR_BODY_MAX
+            && let Ok(Some(piece)) = response.chunk().await
+        {
+            body.extend_from_slice(&piece[..piece.len().min(ERROR_BODY_MAX - body.len())]);
         }
-    }
+    });
+    let _ = whole.await;
     String::from_utf8_lossy(&body).into_owned()
 }
 
@@ -510,7 +501,7 @@ pub struct Arriving {
     limits: Limits,
     last_content: Instant,
     whose: Whose,
-    key: Option<Key>,
+    redactor: Redactor,
 }
 
 /// [`Caller`], owned.
@@ -552,6 +543,10 @@ impl Arriving {
     async fn read(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), Failure> {
         let silent = self.last_content.elapsed();
         let left = self.limits.content.saturating_sub(silent);
+        // Asked first: where there is always something to read, no wait runs out.
+        if left.is_zero() && !self.body.is_done() {
+            return Err(error::too_slow("nothing but empty data", self.limits.content, &self.whose.caller()));
+        }
         let wait = if self.body.is_done() { AFTER_DONE } else { self.limits.idle.min(left) };
         let piece = match timeout(wait, self.response.chunk()).await {
             Err(_) if self.body.is_done() => None,
@@ -579,11 +574,11 @@ impl Arriving {
         }
         read.map_err(|error| {
             self.ended = true;
-            let failure = error::unreadable(error, self.began, &self.whose.caller());
-            match &self.key {
-                Some(key) => cleaned(failure, key),
-                None => failure,
-            }
+            let error = match error {
+                DecodeError::Api(error) => DecodeError::Api(self.redactor.api(error)),
+                other => other,
+            };
+            self.redactor.failure(error::unreadable(error, self.began, &self.whose.caller()))
         })
     }
 }
@@ -621,7 +616,7 @@ mod tests {
         ] {
             assert_eq!(parse_base(text, "a test").expect(text).as_str(), means);
         }
-        for text in ["ftp://x", "https://user:pw@x.example", "http://", "::"] {
+        for text in ["ftp://x", "https://user:pw@x.example", "http://", "::", "https://x.example/v1?key=k"] {
             assert!(parse_base(text, "a test").is_err(), "{text}");
         }
     }

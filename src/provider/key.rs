@@ -4,6 +4,7 @@ use super::Env;
 use super::catalog::{Auth, Row};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::secret::Secret;
+use crate::wire::contract::ApiError;
 
 /// A credential with the header that carries it.
 #[derive(Debug, Clone)]
@@ -21,6 +22,37 @@ impl Key {
     #[must_use]
     pub fn value(&self) -> String {
         if self.bearer { format!("Bearer {}", self.secret.expose()) } else { self.secret.expose().to_owned() }
+    }
+}
+
+/// Takes a call's credential out of what a server says: it may echo what it was sent.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor(pub Option<Secret>);
+
+impl Redactor {
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        self.0.as_ref().map_or_else(|| text.to_owned(), |secret| secret.redact(text))
+    }
+
+    /// To be done before the words are cut to a length: half a key is not found again.
+    #[must_use]
+    pub fn api(&self, error: ApiError) -> ApiError {
+        let part = |text: Option<String>| text.map(|text| self.text(&text));
+        ApiError { message: self.text(&error.message), kind: part(error.kind), code: part(error.code), ..error }
+    }
+
+    #[must_use]
+    pub fn failure(&self, failure: Failure) -> Failure {
+        let part = |text: Option<String>| text.map(|text| self.text(&text));
+        Failure {
+            message: self.text(&failure.message),
+            provider_message: part(failure.provider_message),
+            provider_type: part(failure.provider_type),
+            request_id: part(failure.request_id),
+            advice: part(failure.advice),
+            ..failure
+        }
     }
 }
 

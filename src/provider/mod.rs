@@ -52,10 +52,12 @@ pub struct Choice {
 /// How long each step may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Name look-up and TCP.
+    /// Name look-up, TCP and TLS.
     pub connect: Duration,
-    /// The whole response head.
+    /// The whole response head of a streamed answer.
     pub head: Duration,
+    /// The whole response head of an answer that is asked for at once: it comes when the model has finished.
+    pub whole: Duration,
     /// No byte at all in the body.
     pub idle: Duration,
     /// Bytes, but nothing that means anything.
@@ -67,6 +69,7 @@ impl Default for Limits {
         Limits {
             connect: Duration::from_secs(5),
             head: Duration::from_secs(120),
+            whole: Duration::from_secs(600),
             idle: Duration::from_secs(60),
             content: Duration::from_secs(300),
         }

@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "each test uses its own part of this")]
 #![expect(clippy::print_stderr, reason = "a skipped test must say so")]
 
+pub mod binary;
+pub mod bodies;
+pub mod server;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -13,6 +13,7 @@ use crate::command::{colour, input, signals};
 use crate::domain::chat::ChatRequest;
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::report::Stop;
+use crate::domain::untrusted::json_line;
 use crate::provider::{Choice, Provider};
 use crate::render::terminal::{Terminal, Written};
 use crate::render::{call, draft};
@@ -35,7 +36,7 @@ pub fn run(args: &ChatArgs) -> Result<u8, Failure> {
         && (args.json || args.jsonl)
     {
         let object = json!({"schema": 1, "error": call::error(failure)});
-        let _ = terminal.show(&format!("{object}\n"));
+        let _ = terminal.show(&json_line(&object));
     }
     done
 }
@@ -94,7 +95,7 @@ fn dry_run(
         let object = json!({"schema": 1, "dry_run": true, "url": planned.url, "api": planned.dialect.as_str(),
             "region": planned.region, "headers": planned.headers.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
             "body": planned.body, "ignored": planned.ignored});
-        format!("{object}\n")
+        json_line(&object)
     } else {
         draft::text(&planned.url, &planned.headers, &planned.body)
     };

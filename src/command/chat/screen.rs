@@ -3,10 +3,12 @@
 use crate::command::chat::ChatArgs;
 use crate::command::schema;
 use crate::domain::answer::Answer;
+use crate::domain::bill::Outcome;
 use crate::domain::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::domain::failure::ErrorClass;
 use crate::domain::model::ModelName;
 use crate::domain::report::{CallReport, Stop};
+use crate::domain::untrusted::json_line;
 use crate::render::call;
 use crate::render::extract::{self, Which};
 use crate::render::markdown::{Markdown, Style};
@@ -69,7 +71,7 @@ impl<'a> Screen<'a> {
         for event in events {
             if let Face::Lines = self.face {
                 if let Some(line) = call::event(event) {
-                    text.push_str(&format!("{line}\n"));
+                    text.push_str(&json_line(&line));
                 }
                 continue;
             }
@@ -201,8 +203,15 @@ impl<'a> Screen<'a> {
             Some(FinishReason::Stop | FinishReason::ToolCalls | FinishReason::StopSequence | FinishReason::Other)
             | None => {}
         }
-        if answer.usage.is_none() {
-            self.later.push("the provider reported no usage: what this call cost is not known".into());
+        match (&report.outcome, &answer.usage) {
+            (Outcome::Unconfirmed { .. }, Some(usage)) => {
+                let why = usage.warnings.first().map_or("it counts nothing beside an answer", String::as_str);
+                self.later.push(format!("the provider's usage is not taken: {why}; what this call cost is not known"));
+            }
+            (_, None) => {
+                self.later.push("the provider reported no usage: what this call cost is not known".into());
+            }
+            (Outcome::Reported(_) | Outcome::NeverSent, Some(_)) => {}
         }
         self.check_schema(answer, request)
     }
@@ -233,7 +242,7 @@ impl<'a> Screen<'a> {
             return None;
         }
         if self.args.json || self.args.jsonl {
-            let written = self.terminal.show(&format!("{}\n", call::object(report)));
+            let written = self.terminal.show(&json_line(&call::object(report)));
             return (!self.is_read(written)).then_some(Stop::ClosedPipe.exit_code());
         }
         let read = match (&mut self.face, &self.args.extract) {

@@ -1,0 +1,246 @@
+//! The built `llmx`, run as a user runs it: own folder, own environment, nothing of whoever runs the tests.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use serde_json::Value;
+
+use super::server::{PATIENCE, Server};
+
+/// A key that no provider ever gave. Every test key holds this word, and no output may.
+pub const KEY: &str = "sk-CANARY-4f1d0c9b";
+pub const CANARY: &str = "CANARY";
+
+/// One run to be.
+#[derive(Debug)]
+pub struct Llmx {
+    command: Command,
+    folder: tempfile::TempDir,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Llmx {
+    pub fn new(args: &[&str]) -> Llmx {
+        Llmx::through(Command::new(binary()), args)
+    }
+
+    /// `chat` with these arguments.
+    pub fn chat(args: &[&str]) -> Llmx {
+        Llmx::new(&["chat"]).args(args)
+    }
+
+    /// `chat` with a model of OpenAI's dialect at this server, with a key.
+    pub fn openai(server: &Server, args: &[&str]) -> Llmx {
+        Llmx::chat(&["-m", "openai/gpt-4o"])
+            .env("OPENAI_API_KEY", KEY)
+            .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
+            .args(args)
+    }
+
+    /// A shell script in which `$LLMX` is the binary.
+    pub fn shell(script: &str) -> Llmx {
+        Llmx::through(Command::new("sh"), &["-c", script]).env("LLMX", binary())
+    }
+
+    fn through(mut command: Command, args: &[&str]) -> Llmx {
+        let folder = tempfile::tempdir().expect("a folder");
+        command.env_clear().args(args).current_dir(folder.path());
+        for kept in ["PATH", "SystemRoot", "LLVM_PROFILE_FILE"] {
+            if let Some(value) = std::env::var_os(kept) {
+                command.env(kept, value);
+            }
+        }
+        command.env("HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path().join("config"));
+        Llmx { command, folder, stdin: None }
+    }
+
+    pub fn args(mut self, args: &[&str]) -> Llmx {
+        self.command.args(args);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Llmx {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Llmx {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// The user's `config.toml`.
+    pub fn config(self, text: &str) -> Llmx {
+        self.file("config/llmx/config.toml", text)
+    }
+
+    /// A file below the folder that is both home and working directory.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Llmx {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("below the folder")).expect("made");
+        std::fs::write(path, content).expect("written");
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn run(self) -> Done {
+        self.spawn().done()
+    }
+
+    pub fn spawn(mut self) -> Running {
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child =
+            self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        if let (Some(bytes), Some(mut pipe)) = (self.stdin.take(), child.stdin.take()) {
+            // A reader that has enough closes the pipe: no fault of the test.
+            thread::spawn(move || pipe.write_all(&bytes));
+        }
+        let out = pieces(child.stdout.take().expect("piped"));
+        let err = pieces(child.stderr.take().expect("piped"));
+        Running { child, out, err, seen: Vec::new(), _folder: self.folder }
+    }
+}
+
+fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_llmx"))
+}
+
+/// What a stream brings, as it comes.
+fn pieces(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut piece = [0; 64 << 10];
+        while let Ok(count) = stream.read(&mut piece)
+            && count > 0
+            && sender.send(piece[..count].to_vec()).is_ok()
+        {}
+    });
+    receiver
+}
+
+/// A run that is going on.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    out: Receiver<Vec<u8>>,
+    err: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    /// Waits until standard output has brought this text.
+    pub fn await_out(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.seen).contains(text) {
+            match self.out.recv_timeout(PATIENCE) {
+                Ok(piece) => self.seen.extend(piece),
+                Err(_) => panic!("\"{text}\" never came; what came: {}", String::from_utf8_lossy(&self.seen)),
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).expect("is running");
+    }
+
+    /// Waits for the end.
+    pub fn done(mut self) -> Done {
+        let mut out = std::mem::take(&mut self.seen);
+        let (rest, ended) = drain(&self.out);
+        out.extend(rest);
+        let (err, ended_too) = drain(&self.err);
+        if !(ended && ended_too) {
+            let _ = self.child.kill();
+        }
+        let status = self.child.wait().expect("waited for");
+        let err = String::from_utf8(err).expect("standard error is UTF-8");
+        assert!(ended && ended_too, "it never ended; standard error: {err}");
+        #[cfg(unix)]
+        let code = {
+            use std::os::unix::process::ExitStatusExt as _;
+            status.code().or_else(|| status.signal().map(|signal| -signal))
+        };
+        #[cfg(not(unix))]
+        let code = status.code();
+        let done = Done { code: code.expect("ended"), out, err };
+        assert!(!done.text_lossy().contains(CANARY) && !done.err.contains(CANARY), "a key is shown: {done:?}");
+        assert!(!done.err.contains("panicked"), "{}", done.err);
+        done
+    }
+}
+
+/// All that still comes, and whether the stream has ended.
+fn drain(stream: &Receiver<Vec<u8>>) -> (Vec<u8>, bool) {
+    let mut all = Vec::new();
+    loop {
+        match stream.recv_timeout(PATIENCE) {
+            Ok(piece) => all.extend(piece),
+            Err(error) => return (all, error == std::sync::mpsc::RecvTimeoutError::Disconnected),
+        }
+    }
+}
+
+/// A run that has ended. No canary is in its output, and it did not panic.
+#[derive(Debug)]
+pub struct Done {
+    /// The exit code; the negative number of a signal that ended it.
+    pub code: i32,
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Done {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.out).expect("standard output is UTF-8")
+    }
+
+    fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+
+    /// Standard output as one JSON value.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Every line of standard output as a JSON value.
+    pub fn lines(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Done {
+        assert_eq!(self.code, code, "{}\n{}", self.text_lossy(), self.err);
+        self
+    }
+
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Done {
+        assert_eq!(self.text_lossy(), text, "{}", self.err);
+        self
+    }
+
+    /// Standard error holds each of these.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Done {
+        for word in words {
+            assert!(self.err.contains(word), "no \"{word}\" in: {}", self.err);
+        }
+        self
+    }
+
+    /// Nothing is on standard error.
+    #[track_caller]
+    pub fn is_quiet(self) -> Done {
+        assert_eq!(self.err, "");
+        self
+    }
+}
