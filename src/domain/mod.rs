@@ -1,10 +1,12 @@
 //! The nouns that every floor shares: plain values, no input or output, no clock.
 
 pub mod answer;
+pub mod bill;
 pub mod chat;
 pub mod failure;
 pub mod model;
 pub mod money;
+pub mod report;
 pub mod secret;
 pub mod untrusted;
 pub mod usage;

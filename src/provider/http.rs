@@ -64,9 +64,11 @@ impl Http {
         let moved = moved_base(row, choice, env);
         let dialect = dialect(row, api, choice, moved.is_some())?;
         let given = choice.region.clone().or_else(|| name.region.clone());
-        let credential = credential(row, env)?;
+        let here_instead =
+            moved.as_ref().is_some_and(|(base, origin)| parse_base(base, origin).is_ok_and(|base| is_loopback(&base)));
+        let credential = credential(row, here_instead, env)?;
         let project = match &credential {
-            Credential::Google(source) => source.project(),
+            Credential::Google(source) => source.project().map(str::to_owned),
             Credential::None | Credential::Key(_) => None,
         };
         let vars = Vars { row, env, region: given, project, model: &name.model };
@@ -86,7 +88,7 @@ impl Http {
             .advise(format!("use https://, or set allow_http = true in [provider.{}] of config.toml", row.id)));
         }
         // A stand-in on this machine rarely has a key; everywhere else a missing one is an error.
-        if row.auth == Auth::Key && !carries_secret && !(here && moved.is_some()) {
+        if row.auth == Auth::Key && !carries_secret && !here_instead {
             return Err(key::missing(row));
         }
         let headers = row.headers.iter().map(|(name, value)| Ok((name.clone(), vars.fill(value.clone(), name)?)));
@@ -199,7 +201,7 @@ impl Http {
         let host = host_of(&url);
         let caller = self.caller(&host);
         let client = self.net.client(&url)?;
-        let headers = self.request_headers(&encoded, &client).await?;
+        let headers = self.request_headers(&encoded).await?;
         let sending = client.post(url).headers(headers).body(encoded.body.to_string()).send();
         let response = match timeout(limits.connect + limits.head, sending).await {
             Err(_) => return Err(error::too_slow("no answer", limits.head, &caller)),
@@ -245,7 +247,7 @@ impl Http {
         })
     }
 
-    async fn request_headers(&self, encoded: &Encoded, client: &reqwest::Client) -> Result<HeaderMap, Failure> {
+    async fn request_headers(&self, encoded: &Encoded) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let accept = if self.stream { "text/event-stream, application/json" } else { "application/json" };
@@ -263,8 +265,12 @@ impl Http {
             Credential::None => return Ok(headers),
             Credential::Key(key) => (key.header.as_str(), key.value()),
             Credential::Google(source) => {
-                let token = source.token(client, std::time::SystemTime::now()).await?;
-                ("authorization", format!("Bearer {}", token.expose()))
+                let client = self.net.client(source.endpoint().unwrap_or(&self.base))?;
+                let token = source.token(&client, std::time::SystemTime::now()).await?;
+                if let Some(project) = source.quota_project() {
+                    headers.insert("x-goog-user-project", header_value(project, "x-goog-user-project")?);
+                }
+                ("authorization", format!("Bearer {}", token.secret.expose()))
             }
         };
         let mut value = header_value(&value, name)?;
@@ -315,7 +321,7 @@ pub(super) fn moved_base(row: &Row, choice: &Choice, env: Env<'_>) -> Option<(St
 
 /// A base URL as users write them: `localhost:8080` is plain http; `0.0.0.0` (a server's listening address) is this machine.
 pub(super) fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let wrong = |reason: String| {
         Failure::new(ErrorClass::Config, format!("the base URL from {origin} is not usable: {reason}"))
@@ -328,6 +334,8 @@ pub(super) fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("it holds a user name or a password".into()));
     }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
     if url.host_str() == Some("0.0.0.0") {
         url.set_host(Some("127.0.0.1")).map_err(|error| wrong(error.to_string()))?;
     }
@@ -348,13 +356,16 @@ fn dialect(row: &Row, by_model: Option<Dialect>, choice: &Choice, moved: bool) -
         .advise(format!("use --api {} or leave it out", spoken.join(" or --api "))))
 }
 
-fn credential(row: &Row, env: Env<'_>) -> Result<Credential, Failure> {
-    if row.auth == Auth::Google {
-        let home = env("HOME").or_else(|| env("USERPROFILE")).map(std::path::PathBuf::from);
-        let ambient = Ambient { env, home: home.as_deref() };
-        return google::Source::find(&ambient).map(Credential::Google);
+/// The row's credential. `here_instead`: the base URL was moved to this machine, where a stand-in rarely has one.
+fn credential(row: &Row, here_instead: bool, env: Env<'_>) -> Result<Credential, Failure> {
+    if row.auth != Auth::Google {
+        return Ok(key::find(row, env)?.map_or(Credential::None, Credential::Key));
     }
-    Ok(key::find(row, env)?.map_or(Credential::None, Credential::Key))
+    let home = env("HOME").or_else(|| env("USERPROFILE")).map(std::path::PathBuf::from);
+    match google::Source::find(&Ambient { env, home: home.as_deref() }) {
+        Ok(google::Source::Metadata(_)) | Err(_) if here_instead => Ok(Credential::None),
+        found => found.map(Credential::Google),
+    }
 }
 
 /// What stands in braces in a row's base URL, paths and headers.

@@ -16,17 +16,15 @@ pub struct Net {
     /// A PEM file of further roots (`--ca-file`, `ca_bundle`, `SSL_CERT_FILE`).
     ca_file: Option<PathBuf>,
     connect: Option<Duration>,
-    /// For this machine: never through a proxy.
-    here: OnceLock<Client>,
-    /// For everywhere else: through the proxy that the environment names.
-    there: OnceLock<Client>,
+    /// By what a client must have: a way past the proxy (this machine is never behind one), roots (not for `http://`).
+    clients: [OnceLock<Client>; 4],
 }
 
 impl Net {
     /// `ca_file`: PEM roots beside the built-in ones. `connect`: the limit for name look-up and TCP.
     #[must_use]
     pub fn new(ca_file: Option<PathBuf>, connect: Duration) -> Net {
-        Net { ca_file, connect: Some(connect), here: OnceLock::new(), there: OnceLock::new() }
+        Net { ca_file, connect: Some(connect), clients: Default::default() }
     }
 
     /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
@@ -34,8 +32,8 @@ impl Net {
     /// # Errors
     /// `config` where the CA file cannot be read.
     pub fn client(&self, url: &Url) -> Result<Client, Failure> {
-        let here = is_loopback(url);
-        let slot = if here { &self.here } else { &self.there };
+        let (here, bare) = (is_loopback(url), url.scheme() == "http");
+        let slot = &self.clients[usize::from(here) + 2 * usize::from(bare)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
@@ -45,7 +43,7 @@ impl Net {
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
-            .tls_backend_preconfigured(self.tls(url.scheme() == "http")?);
+            .tls_backend_preconfigured(self.tls(bare)?);
         if let Some(connect) = self.connect {
             builder = builder.connect_timeout(connect);
         }
@@ -56,8 +54,35 @@ impl Net {
             Failure::new(ErrorClass::Config, format!("the HTTP client cannot be made: {error}"))
                 .advise("check the proxy variables (HTTPS_PROXY, ALL_PROXY, NO_PROXY)")
         })?;
-        // A client for http:// has no roots: it must not serve https:// later.
-        if url.scheme() == "http" && !here { Ok(client) } else { Ok(slot.get_or_init(|| client).clone()) }
+        Ok(slot.get_or_init(|| client).clone())
+    }
+
+    /// A page or picture from the web, at most `most` bytes. No credential goes with it, and no redirect is followed.
+    ///
+    /// # Errors
+    /// `config` with the reason: it is the user's input that cannot be had.
+    pub async fn fetch(&self, name: &str, most: usize, limit: Duration) -> Result<Vec<u8>, Failure> {
+        let failed = |reason: String| {
+            Failure::new(ErrorClass::Config, format!("{name}: {reason}"))
+                .advise("download it yourself and give the file")
+        };
+        let url = Url::parse(name).map_err(|error| failed(error.to_string()))?;
+        let sent = self.client(&url)?.get(url).timeout(limit).send().await;
+        let mut response = sent.map_err(|error| failed(error.to_string()))?;
+        if let Some(place) = response.headers().get("location").and_then(|place| place.to_str().ok()) {
+            return Err(failed(format!("it redirects to {place}")).advise("give that URL"));
+        }
+        if !response.status().is_success() {
+            return Err(failed(format!("HTTP {}", response.status().as_u16())));
+        }
+        let mut bytes = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| failed(error.to_string()))? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > most {
+                break;
+            }
+        }
+        Ok(bytes)
     }
 
     /// rustls with ring; the roots of webpki-roots and of the CA file. `bare`: no root at all, for plain `http://`.

@@ -258,12 +258,8 @@ impl Arriving {
 
     /// When a piece is due.
     fn due(&self, piece: usize) -> Instant {
-        let per_second = u64::from(self.sim.tokens_per_second);
-        if per_second == 0 {
-            self.first
-        } else {
-            self.first + Duration::from_micros(piece as u64 * 1_000_000 / per_second)
-        }
+        let wait = (piece as u64 * 1_000_000).checked_div(u64::from(self.sim.tokens_per_second));
+        self.first + Duration::from_micros(wait.unwrap_or(0))
     }
 }
 

@@ -142,7 +142,7 @@ pub fn classify(status: Option<u16>, kind: &str, code: &str, message: &str) -> E
     }
     let words = message.to_ascii_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    match status.or_else(|| status_of_kind(kind)) {
+    match status.or_else(|| status_of_kind(kind)).or_else(|| status_of_kind(code)) {
         Some(400 | 413 | 422) if says(TOO_LONG) => ErrorClass::ContextLength,
         Some(400 | 403 | 422) if says(FILTERED) => ErrorClass::ContentFilter,
         Some(400 | 401) if says(BAD_KEY) => ErrorClass::Auth,

@@ -14,6 +14,9 @@ pub const VALUE_MAX: usize = 64 << 20;
 /// Takes one frame: the event's name (empty where there is none) and its data.
 pub type Each<'a> = dyn FnMut(&str, &str) -> Result<(), DecodeError> + 'a;
 
+/// Takes the bytes of one event: its name and its data.
+type EachEvent<'a> = dyn FnMut(&str, &[u8]) -> Result<(), DecodeError> + 'a;
+
 /// Cuts a body into frames as it arrives, whatever the fragments. What it is (events or JSON) is read off the first
 /// byte that is no white space, since servers label bodies wrongly.
 #[derive(Debug, Default)]
@@ -158,11 +161,7 @@ struct Events {
 }
 
 impl Events {
-    fn feed(
-        &mut self,
-        mut bytes: &[u8],
-        each: &mut dyn FnMut(&str, &[u8]) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
+    fn feed(&mut self, mut bytes: &[u8], each: &mut EachEvent<'_>) -> Result<(), DecodeError> {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
                 bytes = &bytes[1..];
@@ -192,11 +191,7 @@ impl Events {
         too_long(self.line.len(), LINE_MAX, "a line")
     }
 
-    fn line(
-        &mut self,
-        line: &[u8],
-        each: &mut dyn FnMut(&str, &[u8]) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
+    fn line(&mut self, line: &[u8], each: &mut EachEvent<'_>) -> Result<(), DecodeError> {
         if line.is_empty() {
             return self.dispatch(each);
         }
@@ -223,7 +218,7 @@ impl Events {
     }
 
     /// An empty line: hands the event over, unless it has no data.
-    fn dispatch(&mut self, each: &mut dyn FnMut(&str, &[u8]) -> Result<(), DecodeError>) -> Result<(), DecodeError> {
+    fn dispatch(&mut self, each: &mut EachEvent<'_>) -> Result<(), DecodeError> {
         let told = if self.data.is_empty() { Ok(()) } else { each(&self.name, &self.data) };
         self.name.clear();
         self.data.clear();
@@ -232,7 +227,7 @@ impl Events {
     }
 
     /// The WHATWG drops an event without its empty line; usage is often in just that one, so it is read.
-    fn end(&mut self, each: &mut dyn FnMut(&str, &[u8]) -> Result<(), DecodeError>) -> Result<(), DecodeError> {
+    fn end(&mut self, each: &mut EachEvent<'_>) -> Result<(), DecodeError> {
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
             self.line(&line, each)?;

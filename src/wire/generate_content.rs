@@ -1,35 +1,1300 @@
-//! GenerateContent: to be written.
+//! Gemini `generateContent` and `streamGenerateContent`, as the Gemini API and Vertex AI speak it.
+//!
+//! Shape: <https://ai.google.dev/api/generate-content> and
+//! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> (read 2026-11-22).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
-use crate::domain::chat::{ChatEvent, ChatRequest};
+use super::usage::Counts;
+use super::{errors, json as js};
+use crate::domain::chat::{
+    ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, Message, Part, Reasoning, Role, Settings, ToolCall,
+    ToolChoice, ToolResult,
+};
+use crate::domain::model::Thinking;
+use crate::domain::usage::{Meter, Usage};
 
+/// The body of `POST …/models/{model}:generateContent`; a stream asks for server-sent events, else it is a JSON array.
+///
 /// # Errors
-/// Never yet.
-pub fn encode(_request: &ChatRequest, _target: &Target<'_>) -> Result<Encoded, EncodeError> {
-    Ok(Encoded::default())
+/// Never: the API has a form for every part, and judges the media types itself.
+pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, EncodeError> {
+    let mut ignored = Vec::new();
+    let mut body = json!({"contents": contents(request, target)});
+    if let Some(system) = system(request, target).filter(|_| target.facts.system) {
+        body["systemInstruction"] = json!({"parts": [{"text": system}]});
+    }
+    tools(&mut body, request);
+    settings(&mut body, &request.settings, target, &mut ignored);
+    for (key, value) in &request.settings.extra {
+        js::lay(&mut body, key, value.clone());
+    }
+    let method = if target.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    Ok(Encoded { body, headers: Vec::new(), method, ignored })
 }
 
-#[derive(Debug)]
-pub struct GenerateContent;
+/// The system prompt, with the schema in words where the model takes none.
+fn system(request: &ChatRequest, target: &Target<'_>) -> Option<String> {
+    let schema = request.settings.schema.as_ref().filter(|_| !target.facts.schema).map(js::schema_in_words);
+    let pieces: Vec<String> = request.system.clone().into_iter().chain(schema).collect();
+    (!pieces.is_empty()).then(|| pieces.join("\n\n"))
+}
+
+/// The conversation. Neighbours of one role become one turn: the API wants all results of parallel calls in the turn
+/// after the calls. A model without a system prompt reads it at the head of the first turn.
+fn contents(request: &ChatRequest, target: &Target<'_>) -> Vec<Value> {
+    let mut turns: Vec<(&'static str, Vec<Value>)> = Vec::new();
+    let mut add = |role, parts: Vec<Value>| match turns.last_mut() {
+        _ if parts.is_empty() => {}
+        Some((last, turn)) if *last == role => turn.extend(parts),
+        _ => turns.push((role, parts)),
+    };
+    if let Some(system) = system(request, target).filter(|_| !target.facts.system) {
+        add("user", vec![json!({"text": system})]);
+    }
+    for (index, message) in request.messages.iter().enumerate() {
+        match message.role {
+            Role::User => add("user", user(message, &request.messages[..index])),
+            Role::Assistant => add("model", model(message, target)),
+        }
+    }
+    turns.into_iter().map(|(role, parts)| json!({"role": role, "parts": parts})).collect()
+}
+
+/// A user's parts: results of tools first, since they answer the turn before.
+fn user(message: &Message, before: &[Message]) -> Vec<Value> {
+    let results = message.parts.iter().filter_map(|part| match part {
+        Part::ToolResult(result) => Some(function_response(result, before)),
+        _ => None,
+    });
+    let rest = message.parts.iter().filter_map(|part| match part {
+        Part::Text(text) => text_part(text),
+        Part::Image(file) | Part::Document(file) | Part::Audio(file) => Some(media(file)),
+        Part::ToolResult(_) | Part::Reasoning(_) | Part::ToolCall(_) => None,
+    });
+    results.chain(rest).collect()
+}
+
+/// An empty text is refused by Vertex AI ("must have a text parameter").
+fn text_part(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!({"text": text}))
+}
+
+fn media(file: &Media) -> Value {
+    match js::base64_of(file) {
+        Some(data) => json!({"inlineData": {"mimeType": file.mime, "data": data}}),
+        None => json!({"fileData": {"mimeType": file.mime, "fileUri": js::url_of(file)}}),
+    }
+}
+
+/// Results are matched by the function's name; where a result does not carry it, the call with its id does. The keys
+/// `output` and `error` are the ones that the API documents for `FunctionResponse.response`.
+fn function_response(result: &ToolResult, before: &[Message]) -> Value {
+    let mut name = result.name.as_str();
+    if name.is_empty() {
+        let calls = before.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
+            Part::ToolCall(call) => Some(call),
+            _ => None,
+        });
+        name = calls.rev().find(|call| call.id == result.id).map_or("", |call| call.name.as_str());
+    }
+    let key = if result.is_error { "error" } else { "output" };
+    let mut response = json!({"name": name, "response": {key: result.content}});
+    if !result.id.is_empty() {
+        response["id"] = result.id.clone().into();
+    }
+    json!({"functionResponse": response})
+}
+
+/// The model's parts. Thought signatures return where they stood: a part with an empty text that only carried the
+/// signature of the text before it gives it to that text, since the pieces of a stream have become one.
+fn model(message: &Message, target: &Target<'_>) -> Vec<Value> {
+    let mut parts: Vec<Value> = Vec::new();
+    let mut called = false;
+    for part in &message.parts {
+        match part {
+            Part::Text(text) => parts.extend(text_part(text)),
+            Part::Image(file) | Part::Document(file) | Part::Audio(file) => parts.push(media(file)),
+            Part::Reasoning(block) => thought(block, &mut parts),
+            Part::ToolCall(call) => {
+                parts.push(function_call(call, !called && wants_signatures(target)));
+                called = true;
+            }
+            Part::ToolResult(_) => {}
+        }
+    }
+    parts
+}
+
+/// Models that are told a thinking level (from Gemini 3 on) answer 400 to a step whose first call has no signature.
+fn wants_signatures(target: &Target<'_>) -> bool {
+    target.facts.thinking == Thinking::Level
+}
+
+/// Thinking goes back only with its signature: the text alone is a summary for people. Other APIs sign, too; theirs
+/// come with an id or encrypted.
+fn thought(block: &Reasoning, parts: &mut Vec<Value>) {
+    let Some(signature) = block.signature.as_ref().filter(|_| block.id.is_none() && block.redacted.is_none()) else {
+        return;
+    };
+    if !block.text.is_empty() {
+        parts.push(json!({"text": block.text, "thought": true, "thoughtSignature": signature}));
+        return;
+    }
+    match parts.last_mut() {
+        Some(Value::Object(last)) if last.contains_key("text") && !last.contains_key("thoughtSignature") => {
+            last.insert("thoughtSignature".into(), signature.clone().into());
+        }
+        _ => parts.push(json!({"text": "", "thoughtSignature": signature})),
+    }
+}
+
+/// `skip_thought_signature_validator` in base64, since the field is of bytes: Google's word for a call that another model
+/// made (FAQ of <https://ai.google.dev/gemini-api/docs/thought-signatures>). Gemini 3 was seen to take it in this form
+/// (recorded requests, 2026-11-22).
+const SKIP_VALIDATION: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
+
+fn function_call(call: &ToolCall, must_be_signed: bool) -> Value {
+    // `args` is a protobuf Struct: anything but an object is refused.
+    let arguments = match call.parsed() {
+        Some(Value::Object(arguments)) => Value::Object(arguments),
+        _ if call.arguments.trim().is_empty() => json!({}),
+        _ => json!({"arguments": call.arguments}),
+    };
+    let mut function = json!({"name": call.name, "args": arguments});
+    if !call.id.is_empty() {
+        function["id"] = call.id.clone().into();
+    }
+    let mut part = json!({"functionCall": function});
+    match &call.signature {
+        Some(signature) => part["thoughtSignature"] = signature.clone().into(),
+        None if must_be_signed => part["thoughtSignature"] = SKIP_VALIDATION.into(),
+        None => {}
+    }
+    part
+}
+
+/// `parametersJsonSchema`, not `parameters`: the latter is a subset of OpenAPI 3.0 that refuses `$ref`, `$defs` and
+/// other keywords of JSON Schema, the two exclude each other, and both APIs take the former
+/// (<https://ai.google.dev/api/caching#FunctionDeclaration>, Vertex AI `FunctionDeclaration`; read 2026-11-22).
+fn tools(body: &mut Value, request: &ChatRequest) {
+    if request.tools.is_empty() {
+        return;
+    }
+    let declarations = request.tools.iter().map(|tool| {
+        let mut function = Map::new();
+        function.insert("name".into(), tool.name.clone().into());
+        if let Some(description) = &tool.description {
+            function.insert("description".into(), description.clone().into());
+        }
+        function.insert("parametersJsonSchema".into(), tool.parameters.clone());
+        Value::Object(function)
+    });
+    body["tools"] = json!([{"functionDeclarations": declarations.collect::<Vec<_>>()}]);
+    let config = match &request.tool_choice {
+        None => return,
+        Some(ToolChoice::Auto) => json!({"mode": "AUTO"}),
+        Some(ToolChoice::None) => json!({"mode": "NONE"}),
+        Some(ToolChoice::Any) => json!({"mode": "ANY"}),
+        Some(ToolChoice::Named(name)) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
+    };
+    body["toolConfig"] = json!({"functionCallingConfig": config});
+}
+
+fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored: &mut Vec<String>) {
+    let facts = target.facts;
+    let mut config = Value::Null;
+    let mut refused = |what: &str| ignored.push(format!("{} does not take {what}", target.model));
+    if let Some(temperature) = settings.temperature {
+        if facts.temperature { config["temperature"] = json!(temperature) } else { refused("temperature") }
+    }
+    if let Some(top_p) = settings.top_p {
+        if facts.temperature { config["topP"] = json!(top_p) } else { refused("top_p") }
+    }
+    if let Some(cap) = settings.max_tokens {
+        config["maxOutputTokens"] = cap.into();
+    }
+    if let Some(seed) = settings.seed {
+        if facts.seed { config["seed"] = seed.into() } else { refused("a seed") }
+    }
+    if !settings.stop.is_empty() {
+        if facts.stop { config["stopSequences"] = json!(settings.stop) } else { refused("stop sequences") }
+    }
+    // `responseJsonSchema`, not `responseSchema`, for the reason given at `tools`.
+    if let Some(schema) = settings.schema.as_ref().filter(|_| facts.schema) {
+        config["responseMimeType"] = "application/json".into();
+        config["responseJsonSchema"] = schema.schema.clone();
+    }
+    if let Some(effort) = settings.effort {
+        match thinking(effort, facts.thinking) {
+            Some(thinking) => config["thinkingConfig"] = thinking,
+            None => refused(&format!("the effort {}", effort.as_str())),
+        }
+        if config["thinkingConfig"].is_object() && matches!(effort, Effort::Xhigh | Effort::Max) {
+            refused(&format!("the effort {}: high is sent", effort.as_str()));
+        }
+    }
+    let thinks = matches!(facts.thinking, Thinking::Level | Thinking::Budget);
+    if settings.show_reasoning && thinks && config["thinkingConfig"].is_null() {
+        config["thinkingConfig"] = json!({"includeThoughts": true});
+    }
+    if settings.cache.is_some() {
+        refused("cache points (it caches by itself, or not at all)");
+    }
+    if config.is_object() {
+        body["generationConfig"] = config;
+    }
+}
+
+/// Google's own reading of efforts, as levels and as budgets of 1K, 8K and 24K tokens
+/// (<https://ai.google.dev/gemini-api/docs/openai>, seen in quotations 2026-11-22). A level cannot be "none", and the
+/// highest is "high".
+fn thinking(effort: Effort, form: Thinking) -> Option<Value> {
+    let (level, budget) = match effort {
+        Effort::None => ("", 0),
+        Effort::Minimal => ("minimal", 1_024),
+        Effort::Low => ("low", 1_024),
+        Effort::Medium => ("medium", 8_192),
+        Effort::High | Effort::Xhigh | Effort::Max => ("high", 24_576),
+    };
+    match form {
+        // Asking a model for its thoughts that is told not to think is an error.
+        Thinking::Budget if effort == Effort::None => Some(json!({"thinkingBudget": budget})),
+        Thinking::Budget => Some(json!({"thinkingBudget": budget, "includeThoughts": true})),
+        Thinking::Level | Thinking::Effort if effort == Effort::None => None,
+        Thinking::Level | Thinking::Effort => Some(json!({"thinkingLevel": level, "includeThoughts": true})),
+        Thinking::None | Thinking::Adaptive | Thinking::Nova => None,
+    }
+}
+
+/// Reads the chunks of a stream, or the one response of an answer that is not streamed: both have the same frame.
+#[derive(Debug, Default)]
+pub struct GenerateContent {
+    started: bool,
+    model: Option<String>,
+    /// Thinking shown since the last block.
+    thought: String,
+    called: bool,
+    candidate_seen: bool,
+    /// The finish reason that was handed over; the first models repeated one in each chunk.
+    finish: Option<Finish>,
+    counts: Reports,
+    /// The search queries that are not empty; chunks may repeat them.
+    searches: BTreeSet<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    candidates: Option<Vec<Candidate>>,
+    prompt_feedback: Option<PromptFeedback>,
+    usage_metadata: Option<Value>,
+    model_version: Option<String>,
+    response_id: Option<String>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    index: Option<u64>,
+    content: Option<Content>,
+    finish_reason: Option<String>,
+    finish_message: Option<String>,
+    grounding_metadata: Option<Grounding>,
+}
+
+#[derive(serde::Deserialize)]
+struct Content {
+    parts: Option<Vec<Piece>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Piece {
+    text: Option<String>,
+    thought: Option<bool>,
+    thought_signature: Option<String>,
+    function_call: Option<FunctionCall>,
+    executable_code: Option<Value>,
+    code_execution_result: Option<Value>,
+    /// Gemini 3: a call of a tool that runs at the provider (`GOOGLE_SEARCH_WEB`).
+    tool_call: Option<ServerCall>,
+    inline_data: Option<InlineData>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionCall {
+    id: Option<String>,
+    name: Option<String>,
+    args: Option<Box<RawValue>>,
+    /// Vertex AI, where `streamFunctionCallArguments` was asked for: pieces by JSON path.
+    partial_args: Option<Value>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServerCall {
+    tool_type: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InlineData {
+    mime_type: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Grounding {
+    web_search_queries: Option<Vec<String>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptFeedback {
+    block_reason: Option<String>,
+    block_reason_message: Option<String>,
+}
 
 impl GenerateContent {
     #[must_use]
     pub fn new(_quirks: &Quirks) -> GenerateContent {
-        GenerateContent
+        GenerateContent::default()
+    }
+
+    fn start(&mut self, id: Option<String>, model: Option<String>, out: &mut Vec<ChatEvent>) {
+        if self.started || id.is_none() && model.is_none() {
+            return;
+        }
+        self.started = model.is_some();
+        self.model.clone_from(&model);
+        out.push(ChatEvent::Started { id, model });
+    }
+
+    fn candidate(&mut self, candidate: Candidate, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        self.candidate_seen = true;
+        for piece in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
+            self.piece(piece, out)?;
+        }
+        let queries = candidate.grounding_metadata.and_then(|grounding| grounding.web_search_queries);
+        self.searches.extend(queries.into_iter().flatten().filter(|query| !query.is_empty()));
+        if let Some(raw) = candidate.finish_reason {
+            self.finished(raw, candidate.finish_message, out);
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, piece: Piece, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        if let Some(call) = piece.function_call {
+            return self.call(call, piece.thought_signature, out);
+        }
+        if piece.executable_code.is_some() {
+            out.push(ChatEvent::ServerTool("executableCode".into()));
+        }
+        if piece.code_execution_result.is_some() {
+            out.push(ChatEvent::ServerTool("codeExecutionResult".into()));
+        }
+        if let Some(kind) = piece.tool_call.and_then(|call| call.tool_type) {
+            out.push(ChatEvent::ServerTool(kind));
+        }
+        if let Some(data) = piece.inline_data {
+            let mime = data.mime_type.unwrap_or_else(|| "unknown type".into());
+            out.push(ChatEvent::Note(format!("the answer holds data ({mime}) that is not shown")));
+        }
+        // The signature of a part that does not go back (code, a tool of the provider) goes nowhere either.
+        let Some(text) = piece.text else { return Ok(()) };
+        if piece.thought == Some(true) {
+            if !text.is_empty() {
+                self.thought.push_str(&text);
+                out.push(ChatEvent::Reasoning(text));
+            }
+        } else if !text.is_empty() {
+            self.thought.clear();
+            out.push(ChatEvent::Text(text));
+        }
+        if let Some(signature) = piece.thought_signature.filter(|signature| !signature.is_empty()) {
+            out.push(ChatEvent::ReasoningDone(Reasoning {
+                text: std::mem::take(&mut self.thought),
+                signature: Some(signature),
+                ..Reasoning::default()
+            }));
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        call: FunctionCall,
+        signature: Option<String>,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        if call.partial_args.is_some() {
+            return Err(DecodeError::Malformed(
+                "function arguments in pieces (partialArgs), which are not read".into(),
+            ));
+        }
+        self.called = true;
+        self.thought.clear();
+        let arguments = call.args.map(|args| args.get().to_owned()).filter(|args| args != "null");
+        out.push(ChatEvent::ToolCall(ToolCall {
+            id: call.id.unwrap_or_default(),
+            name: call.name.unwrap_or_default(),
+            arguments: arguments.unwrap_or_else(|| "{}".into()),
+            signature: signature.filter(|signature| !signature.is_empty()),
+        }));
+        Ok(())
+    }
+
+    fn finished(&mut self, raw: String, message: Option<String>, out: &mut Vec<ChatEvent>) {
+        let reason = match reason(&raw) {
+            FinishReason::Stop if self.called => FinishReason::ToolCalls,
+            reason => reason,
+        };
+        // Beside STOP the message says nothing ("Model generated function call(s).").
+        let detail = message.filter(|_| !matches!(reason, FinishReason::Stop | FinishReason::ToolCalls));
+        if reason == FinishReason::Other {
+            out.push(ChatEvent::Note(match &detail {
+                Some(detail) => format!("the model stopped with {raw}: {detail}"),
+                None => format!("the model stopped with {raw}"),
+            }));
+        }
+        let finish = Finish { reason, raw, detail };
+        if self.finish.as_ref() != Some(&finish) {
+            self.finish = Some(finish.clone());
+            out.push(ChatEvent::Finished(finish));
+        }
+    }
+
+    /// A prompt that was blocked has no candidate and so no finish reason: the raw word stays empty.
+    fn blocked(&mut self, feedback: PromptFeedback, out: &mut Vec<ChatEvent>) {
+        let Some(reason) = feedback.block_reason else { return };
+        if let Some(words) = feedback.block_reason_message {
+            out.push(ChatEvent::Note(format!("the prompt was blocked: {words}")));
+        }
+        let finish = Finish { reason: FinishReason::ContentFilter, raw: String::new(), detail: Some(reason) };
+        self.finish = Some(finish.clone());
+        out.push(ChatEvent::Finished(finish));
+    }
+
+    /// How many searches are to be paid: one for a grounded prompt up to Gemini 2.x; from 3 on each query, of which
+    /// Google counts the unique ones that are not empty (its page on grounding, as quoted at
+    /// <https://discuss.ai.google.dev/t/168136>, read 2026-11-22).
+    fn paid_searches(&self) -> Option<u64> {
+        let queries = self.searches.len() as u64;
+        let by_prompt = self.model.as_deref().and_then(generation).is_some_and(|generation| generation < 3);
+        (queries > 0).then_some(if by_prompt { 1 } else { queries })
     }
 }
 
+/// The first number in a model's name: `gemini-2.5-flash` is of generation 2.
+fn generation(model: &str) -> Option<u32> {
+    let word = model.split(['-', '/']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    word.split('.').next()?.parse().ok()
+}
+
 impl Decoder for GenerateContent {
-    fn frame(&mut self, _event: &str, _data: &str, _out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+    fn frame(&mut self, event: &str, data: &str, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        // An error may stand in an array of its own.
+        if data.trim_start().starts_with('[') || event == "error" {
+            return Err(refusal(data));
+        }
+        let response: Response<'_> = js::parse(data)?;
+        if response.error.is_some_and(|error| !matches!(error.get(), "null" | "{}" | "\"\"")) {
+            return Err(refusal(data));
+        }
+        let says_nothing = response.candidates.is_none() && response.prompt_feedback.is_none();
+        if says_nothing && response.usage_metadata.is_none() && response.response_id.is_none() {
+            // A gateway's error in a form of its own (`{"message": …}`, `{"detail": …}`).
+            return match errors::from_value(None, &js::parse::<Value>(data)?) {
+                Some(error) => Err(DecodeError::Api(error)),
+                None => Ok(()),
+            };
+        }
+        self.start(response.response_id, response.model_version, out);
+        let searches = self.paid_searches();
+        for candidate in response.candidates.into_iter().flatten() {
+            if candidate.index.unwrap_or(0) == 0 {
+                self.candidate(candidate, out)?;
+            }
+        }
+        if let Some(feedback) = response.prompt_feedback {
+            self.blocked(feedback, out);
+        }
+        let reported = response.usage_metadata.is_some_and(|raw| self.counts.add(raw));
+        let paid = self.paid_searches();
+        if (reported || paid != searches)
+            && let Some(mut usage) = self.counts.usage()
+        {
+            if let Some(paid) = paid {
+                usage.set(Meter::WebSearch, paid);
+            }
+            out.push(ChatEvent::Usage(usage));
+        }
         Ok(())
     }
 
     fn end(&mut self, _out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        Ok(())
+        match (&self.finish, self.candidate_seen) {
+            (Some(_), _) => Ok(()),
+            (None, true) => Err(DecodeError::Cut("the answer ended without a finish reason".into())),
+            (None, false) => Err(DecodeError::Cut("the answer holds no candidate".into())),
+        }
     }
 
     fn is_finished(&self) -> bool {
-        false
+        self.finish.is_some()
+    }
+}
+
+fn refusal(data: &str) -> DecodeError {
+    let value: Value = serde_json::from_str(data).unwrap_or_default();
+    match errors::from_value(None, &value) {
+        Some(error) => DecodeError::Api(error),
+        None => DecodeError::Malformed("an error without words".into()),
+    }
+}
+
+/// <https://ai.google.dev/api/generate-content#FinishReason>; the whole list stands at
+/// <https://googleapis.github.io/dotnet-genai/api/Google.GenAI.Types.FinishReason.html> (read 2026-11-22).
+fn reason(raw: &str) -> FinishReason {
+    match raw {
+        "STOP" => FinishReason::Stop,
+        "MAX_TOKENS" => FinishReason::Length,
+        "SAFETY"
+        | "RECITATION"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION" => FinishReason::ContentFilter,
+        // MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, LANGUAGE, OTHER, …: said in a note.
+        _ => FinishReason::Other,
+    }
+}
+
+/// The counts that a report may hold, each a total of its own.
+const COUNTS: [&str; 5] =
+    ["promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount", TOTAL];
+const CACHED: &str = "cachedContentTokenCount";
+const TOTAL: &str = "totalTokenCount";
+
+/// The usage reports of one answer: each is the usage so far, the last one wins, and what it leaves out stands as
+/// reported before (with tools of the provider, the last report was seen without the candidates' count).
+#[derive(Debug, Default)]
+struct Reports {
+    last: Value,
+    /// The reports laid over one another.
+    all: Value,
+    /// The largest value of each count so far.
+    most: BTreeMap<&'static str, u64>,
+}
+
+impl Reports {
+    /// Takes a report; false where it is none.
+    fn add(&mut self, raw: Value) -> bool {
+        if raw.as_object().is_none_or(Map::is_empty) {
+            return false;
+        }
+        for field in COUNTS.into_iter().chain([CACHED]) {
+            if let Some(count) = raw[field].as_u64() {
+                let most = self.most.entry(field).or_default();
+                *most = count.max(*most);
+            }
+        }
+        js::overlay(&mut self.all, &raw);
+        self.last = raw;
+        true
+    }
+
+    /// The usage so far, or `None` where nothing was reported.
+    fn usage(&self) -> Option<Usage> {
+        if self.last.is_null() {
+            return None;
+        }
+        let mut usage = normalised(&self.all);
+        if let Some(sum) = contradiction(&self.last) {
+            usage.warnings.push(sum);
+        }
+        for (field, most) in self.most.iter().filter(|(_, most)| **most > 0) {
+            match self.last[*field].as_u64() {
+                Some(now) if now < *most => {
+                    usage.warnings.push(format!("usage: {field} shrank from {most} to {now}"));
+                }
+                None => usage.warnings.push(format!(
+                    "usage: the last report leaves out {field}; {} of an earlier one stands",
+                    self.all[*field]
+                )),
+                Some(_) => {}
+            }
+        }
+        usage.raw = self.last.clone();
+        Some(usage)
+    }
+}
+
+/// The disjoint meters of one `usageMetadata` object. Cached tokens lie inside the prompt, the prompts of the
+/// provider's tools and the thinking outside; the details by modality only split off what has a rate of its own.
+fn normalised(raw: &Value) -> Usage {
+    let mut counts = Counts::new(raw);
+    let prompt = counts.count("/promptTokenCount");
+    let cached = counts.count("/cachedContentTokenCount");
+    let tools = counts.count("/toolUsePromptTokenCount");
+    let candidates = counts.count("/candidatesTokenCount");
+    let thoughts = counts.count("/thoughtsTokenCount");
+    let _ = counts.count("/totalTokenCount");
+    counts.part(&[
+        "/promptTokensDetails",
+        "/cacheTokensDetails",
+        "/toolUsePromptTokensDetails",
+        "/candidatesTokensDetails",
+    ]);
+
+    if let Some(prompt) = prompt {
+        let cached = cached.map(|cached| counts.within(cached, prompt, "cached tokens"));
+        let cached_all = cached.unwrap_or(0);
+        let cached_audio = counts.within(of(raw, "cacheTokensDetails", "AUDIO"), cached_all, "cached audio tokens");
+        let audio = of(raw, "promptTokensDetails", "AUDIO").saturating_sub(cached_audio);
+        let audio = counts.within(audio, prompt - cached_all, "audio tokens");
+        counts.set(Meter::Input, (prompt - cached_all - audio).checked_add(tools.unwrap_or(0)));
+        counts.set(Meter::CacheRead, cached.map(|cached| cached - cached_audio));
+        counts.set_some(Meter::CacheReadAudio, Some(cached_audio));
+        counts.set_some(Meter::AudioIn, Some(audio));
+    } else {
+        counts.set(Meter::Input, tools);
+    }
+    if candidates.is_some() || thoughts.is_some() {
+        let all = candidates.unwrap_or(0);
+        let image = counts.within(of(raw, "candidatesTokensDetails", "IMAGE"), all, "image tokens");
+        let audio = counts.within(of(raw, "candidatesTokensDetails", "AUDIO"), all - image, "audio tokens");
+        counts.set(Meter::Output, (all - image - audio).checked_add(thoughts.unwrap_or(0)));
+        counts.set_some(Meter::ImageOut, Some(image));
+        counts.set_some(Meter::AudioOut, Some(audio));
+    }
+    counts.usage().reasoning = thoughts;
+    // Vertex AI names the traffic, the Gemini API the tier.
+    let tier = raw["trafficType"].as_str().or_else(|| raw["serviceTier"].as_str());
+    counts.usage().service_tier = tier.map(str::to_owned);
+    counts.finish()
+}
+
+/// The tokens of one modality in a list of details; an entry without a count holds none.
+fn of(raw: &Value, details: &str, modality: &str) -> u64 {
+    let entries = raw[details].as_array().into_iter().flatten();
+    let counts = entries.filter(|entry| entry["modality"] == modality).filter_map(|entry| entry["tokenCount"].as_u64());
+    counts.fold(0, u64::saturating_add)
+}
+
+/// Says where a report's total is not the sum of its counts.
+fn contradiction(raw: &Value) -> Option<String> {
+    let total = raw[TOTAL].as_u64()?;
+    let parts = COUNTS.iter().filter(|field| **field != TOTAL).filter_map(|field| raw[*field].as_u64());
+    let sum = parts.fold(0, u64::saturating_add);
+    (total != sum).then(|| format!("usage: total {total} is not prompt + candidates + thoughts + tool use ({sum})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{ProptestConfig, any, prop};
+    use proptest::{prop_assert_eq, proptest};
+    use serde_json::{Value, json};
+
+    use super::{SKIP_VALIDATION, encode, normalised};
+    use crate::domain::answer::Answer;
+    use crate::domain::chat::{
+        CacheLifetime, ChatEvent, ChatRequest, Effort, FinishReason, Media, MediaSource, Message, Part, Reasoning,
+        Role, Schema, Settings, Tool, ToolCall, ToolChoice, ToolResult,
+    };
+    use crate::domain::failure::ErrorClass;
+    use crate::domain::model::{ModelFacts, Thinking};
+    use crate::domain::usage::{Meter, Usage};
+    use crate::wire::body::Body;
+    use crate::wire::contract::{DecodeError, Dialect, Encoded, Target};
+    use crate::wire::quirks::Quirks;
+
+    const PLAIN: &str = include_str!("../../tests/fixtures/generate_content/plain.sse");
+    const ARRAY: &str = include_str!("../../tests/fixtures/generate_content/array.json");
+    const REASONING: &str = include_str!("../../tests/fixtures/generate_content/reasoning.sse");
+    const TOOL_CALLS: &str = include_str!("../../tests/fixtures/generate_content/tool_calls.json");
+    const SERVER_TOOLS: &str = include_str!("../../tests/fixtures/generate_content/server_tools.sse");
+    const BLOCKED: &str = include_str!("../../tests/fixtures/generate_content/blocked.json");
+    const ERROR_FIRST: &str = include_str!("../../tests/fixtures/generate_content/error_first.sse");
+    const ERROR_MIDSTREAM: &str = include_str!("../../tests/fixtures/generate_content/error_midstream.sse");
+    const ERROR_ARRAY: &str = include_str!("../../tests/fixtures/generate_content/error_array.json");
+    const CUT: &str = include_str!("../../tests/fixtures/generate_content/cut.sse");
+    const SHRINKING: &str = include_str!("../../tests/fixtures/generate_content/shrinking.sse");
+    const ALL: [&str; 11] = [
+        PLAIN,
+        ARRAY,
+        REASONING,
+        TOOL_CALLS,
+        SERVER_TOOLS,
+        BLOCKED,
+        ERROR_FIRST,
+        ERROR_MIDSTREAM,
+        ERROR_ARRAY,
+        CUT,
+        SHRINKING,
+    ];
+
+    fn events(pieces: &[&[u8]]) -> (Vec<ChatEvent>, Result<(), DecodeError>) {
+        let mut body = Body::new(Dialect::GenerateContent, &Quirks::default());
+        let mut events = Vec::new();
+        let result = pieces.iter().try_for_each(|piece| body.push(piece, &mut events));
+        let result = result.and_then(|()| body.end(&mut events));
+        (events, result)
+    }
+
+    fn decode(body: &str) -> (Answer, Result<(), DecodeError>) {
+        let (events, result) = events(&[body.as_bytes()]);
+        let mut answer = Answer::default();
+        events.into_iter().for_each(|event| answer.add(event));
+        (answer, result)
+    }
+
+    fn answer(body: &str) -> Answer {
+        let (answer, result) = decode(body);
+        assert_eq!(result, Ok(()));
+        answer
+    }
+
+    fn finish(answer: &Answer) -> (FinishReason, &str) {
+        let finish = answer.finish.as_ref().expect("finished");
+        (finish.reason, finish.raw.as_str())
+    }
+
+    fn meters(usage: &Usage) -> Vec<(&'static str, u64)> {
+        usage.quantities.iter().filter(|(_, count)| **count > 0).map(|(meter, count)| (meter.key(), *count)).collect()
+    }
+
+    fn usage(answer: &Answer) -> &Usage {
+        answer.usage.as_ref().expect("reported")
+    }
+
+    #[test]
+    fn a_plain_stream_is_its_text_its_finish_and_its_last_usage() {
+        let answer = answer(PLAIN);
+        assert_eq!(answer.text(), "Grüße aus \"Köln\" 👋");
+        assert_eq!((answer.id.as_deref(), answer.model_served.as_deref()), (Some("r-plain"), Some("gemini-2.5-flash")));
+        assert_eq!(finish(&answer), (FinishReason::Stop, "STOP"));
+        assert_eq!(meters(usage(&answer)), [("input", 6), ("output", 9)]);
+        assert_eq!(usage(&answer).service_tier.as_deref(), Some("standard"));
+        assert_eq!(usage(&answer).raw["totalTokenCount"], 15);
+        assert_eq!(usage(&answer).warnings, [] as [String; 0]);
+    }
+
+    #[test]
+    fn a_stream_that_is_a_json_array_is_read_as_well() {
+        let answer = answer(ARRAY);
+        assert_eq!(answer.text(), "one, two");
+        assert_eq!(finish(&answer), (FinishReason::Length, "MAX_TOKENS"));
+        assert_eq!(usage(&answer).service_tier.as_deref(), Some("ON_DEMAND"));
+    }
+
+    #[test]
+    fn thinking_and_the_signatures_of_thought_and_text_are_kept_in_their_places() {
+        let answer = answer(REASONING);
+        let block = |text: &str, signature: &str| {
+            Part::Reasoning(Reasoning { text: text.into(), signature: Some(signature.into()), ..Reasoning::default() })
+        };
+        assert_eq!(
+            answer.parts,
+            [block("**Adding**\nTwo and two.", "dGhvdWdodA=="), Part::Text("It is 4.".into()), block("", "YW5zd2Vy"),]
+        );
+        assert_eq!(answer.reasoning().as_deref(), Some("**Adding**\nTwo and two."));
+        assert_eq!(meters(usage(&answer)), [("input", 8), ("output", 56)]);
+        assert_eq!(usage(&answer).reasoning, Some(52));
+    }
+
+    #[test]
+    fn a_signature_that_comes_alone_after_thoughts_does_not_lose_them() {
+        let answer = answer(
+            r#"{"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": true},
+                {"text": "", "thoughtSignature": "cw=="}]}, "finishReason": "STOP"}], "responseId": "r"}"#,
+        );
+        assert_eq!(answer.reasoning().as_deref(), Some("Hm."));
+    }
+
+    #[test]
+    fn tool_calls_carry_their_arguments_as_they_came_and_their_signature() {
+        let answer = answer(TOOL_CALLS);
+        let calls: Vec<_> = answer.tool_calls().cloned().collect();
+        assert_eq!(
+            calls,
+            [
+                ToolCall {
+                    id: "c1".into(),
+                    name: "weather".into(),
+                    arguments: r#"{"city": "Köln", "days": 2.50}"#.into(),
+                    signature: Some("Y2FsbA==".into()),
+                },
+                ToolCall { name: "time".into(), arguments: "{}".into(), ..ToolCall::default() },
+            ]
+        );
+        assert_eq!(finish(&answer), (FinishReason::ToolCalls, "STOP"));
+        assert_eq!(answer.finish.as_ref().and_then(|finish| finish.detail.as_deref()), None);
+    }
+
+    #[test]
+    fn tools_of_the_provider_are_named_and_searches_are_counted() {
+        let answer = answer(SERVER_TOOLS);
+        assert_eq!(answer.server_tools, ["executableCode", "codeExecutionResult", "GOOGLE_SEARCH_WEB"]);
+        assert_eq!(answer.text(), "42.");
+        assert_eq!(answer.notes, ["the answer holds data (image/png) that is not shown"]);
+        // Generation 3 pays by query: an empty one is none, and the same one is paid once.
+        assert_eq!(meters(usage(&answer)), [("input", 344), ("output", 91), ("web_search", 2)]);
+        // The signature of the code is not kept: the code does not go back either.
+        assert_eq!(answer.parts, [Part::Text("42.".into())]);
+        let older = SERVER_TOOLS.replace("gemini-3-flash-preview", "gemini-2.5-flash");
+        assert_eq!(usage(&self::answer(&older)).get(Meter::WebSearch), Some(1));
+    }
+
+    #[test]
+    fn a_list_of_queries_that_chunks_repeat_is_counted_once() {
+        let chunk = |finish: &str| {
+            format!(
+                "data: {{\"candidates\": [{{\"content\": {{\"parts\": [{{\"text\": \"x\"}}]}}{finish}, \
+                 \"groundingMetadata\": {{\"webSearchQueries\": [\"q\", \"r\"]}}}}], \
+                 \"usageMetadata\": {{\"promptTokenCount\": 1, \"totalTokenCount\": 1}}, \
+                 \"modelVersion\": \"gemini-3.5-flash\"}}\n\n"
+            )
+        };
+        let answer = answer(&(chunk("") + &chunk(", \"finishReason\": \"STOP\"")));
+        assert_eq!(usage(&answer).get(Meter::WebSearch), Some(2));
+    }
+
+    #[test]
+    fn a_blocked_prompt_is_filtered_and_says_why() {
+        let answer = answer(BLOCKED);
+        let finish = answer.finish.as_ref().expect("finished");
+        assert_eq!((finish.reason, finish.raw.as_str()), (FinishReason::ContentFilter, ""));
+        assert_eq!(finish.detail.as_deref(), Some("PROHIBITED_CONTENT"));
+        assert_eq!(answer.notes, ["the prompt was blocked: This prompt may not be answered."]);
+        assert_eq!(meters(usage(&answer)), [("input", 9)]);
+    }
+
+    #[test]
+    fn every_documented_finish_reason_has_its_class() {
+        for (raw, class) in [
+            ("STOP", FinishReason::Stop),
+            ("MAX_TOKENS", FinishReason::Length),
+            ("SAFETY", FinishReason::ContentFilter),
+            ("RECITATION", FinishReason::ContentFilter),
+            ("BLOCKLIST", FinishReason::ContentFilter),
+            ("PROHIBITED_CONTENT", FinishReason::ContentFilter),
+            ("SPII", FinishReason::ContentFilter),
+            ("IMAGE_SAFETY", FinishReason::ContentFilter),
+            ("MALFORMED_FUNCTION_CALL", FinishReason::Other),
+            ("LANGUAGE", FinishReason::Other),
+            ("A_NEW_ONE", FinishReason::Other),
+        ] {
+            let body = json!({"candidates": [{"finishReason": raw, "finishMessage": "because"}], "responseId": "r"});
+            let answer = answer(&body.to_string());
+            assert_eq!(finish(&answer), (class, raw));
+            let noted = answer.notes == [format!("the model stopped with {raw}: because")];
+            assert_eq!(noted, class == FinishReason::Other, "{raw}: {:?}", answer.notes);
+        }
+    }
+
+    #[test]
+    fn an_error_is_the_providers_error_wherever_it_stands() {
+        let (answer, result) = decode(ERROR_FIRST);
+        let Err(DecodeError::Api(error)) = result else { panic!("{result:?}") };
+        assert_eq!((error.class, error.retry_after_ms), (ErrorClass::RateLimit, Some(34_500)));
+        assert_eq!(error.kind.as_deref(), Some("RESOURCE_EXHAUSTED"));
+        assert!(!answer.has_content());
+
+        let (answer, result) = decode(ERROR_MIDSTREAM);
+        let Err(DecodeError::Api(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.class, ErrorClass::Overloaded);
+        assert_eq!(error.message, "The model is overloaded. Please try again later.");
+        assert_eq!((answer.text().as_str(), meters(usage(&answer))), ("Half an", vec![("input", 5), ("output", 2)]));
+
+        let (_, result) = decode(ERROR_ARRAY);
+        let Err(DecodeError::Api(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.class, ErrorClass::Permission);
+        assert_eq!(Dialect::GenerateContent.error(403, ERROR_ARRAY), error);
+
+        let (_, result) = decode("data: [{\"error\": {\"code\": 500, \"message\": \"oops\"}}]\n\n");
+        assert!(matches!(result, Err(DecodeError::Api(error)) if error.message == "oops"));
+        let (_, result) = decode(r#"{"message": "no route"}"#);
+        assert!(matches!(result, Err(DecodeError::Api(error)) if error.message == "no route"));
+    }
+
+    #[test]
+    fn an_error_status_has_the_class_that_its_details_say() {
+        let class = |status: u16, kind: &str, message: &str, details: Value| {
+            let error = json!({"error": {"code": status, "message": message, "status": kind, "details": details}});
+            Dialect::GenerateContent.error(status, &error.to_string()).class
+        };
+        let reason = json!([{"reason": "API_KEY_INVALID", "domain": "googleapis.com"}]);
+        assert_eq!(class(400, "INVALID_ARGUMENT", "No.", reason), ErrorClass::Auth);
+        let region = "User location is not supported for the API use.";
+        assert_eq!(class(400, "FAILED_PRECONDITION", region, json!([])), ErrorClass::Region);
+        let long = "The input token count (2000000) exceeds the maximum number of tokens allowed (1048576).";
+        assert_eq!(class(400, "INVALID_ARGUMENT", long, json!([])), ErrorClass::ContextLength);
+        let daily = json!([{"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}]);
+        assert_eq!(class(429, "RESOURCE_EXHAUSTED", "Slow down.", daily), ErrorClass::Quota);
+        let minute = json!([{"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}]}]);
+        assert_eq!(class(429, "RESOURCE_EXHAUSTED", "Slow down.", minute), ErrorClass::RateLimit);
+        assert_eq!(class(401, "UNAUTHENTICATED", "No.", json!([])), ErrorClass::Auth);
+        assert_eq!(class(504, "DEADLINE_EXCEEDED", "Late.", json!([])), ErrorClass::Timeout);
+    }
+
+    #[test]
+    fn a_stream_without_a_finish_reason_is_cut_and_keeps_what_came() {
+        let (answer, result) = decode(CUT);
+        assert_eq!(result, Err(DecodeError::Cut("the answer ended without a finish reason".into())));
+        assert_eq!((answer.text().as_str(), answer.finish.as_ref()), ("To be, or", None));
+        let (_, result) = decode(r#"{"candidates": [], "responseId": "r"}"#);
+        assert_eq!(result, Err(DecodeError::Cut("the answer holds no candidate".into())));
+    }
+
+    #[test]
+    fn other_candidates_are_left_out_and_a_repeated_stop_is_one_finish() {
+        let body = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"a\"}]}, \"finishReason\": \"STOP\"}, \
+             {\"index\": 1, \"content\": {\"parts\": [{\"text\": \"x\"}]}, \"finishReason\": \"SAFETY\"}]}\n\n\
+             data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"b\"}]}, \"finishReason\": \"STOP\"}]}\n\n";
+        let (events, result) = events(&[body.as_bytes()]);
+        assert_eq!(result, Ok(()));
+        let finishes = events.iter().filter(|event| matches!(event, ChatEvent::Finished(_))).count();
+        assert_eq!((finishes, answer(body).text().as_str()), (1, "ab"));
+    }
+
+    #[test]
+    fn arguments_in_pieces_are_refused_and_never_taken_for_none() {
+        let body = r#"{"candidates": [{"content": {"parts": [{"functionCall": {"name": "f",
+            "partialArgs": [{"jsonPath": "$.a", "stringValue": "x"}], "willContinue": true}}]}}]}"#;
+        assert!(matches!(decode(body).1, Err(DecodeError::Malformed(why)) if why.contains("partialArgs")));
+    }
+
+    #[test]
+    fn cache_audio_and_tool_prompts_become_disjoint_meters() {
+        let usage = normalised(&json!({"promptTokenCount": 1000, "cachedContentTokenCount": 600,
+            "candidatesTokenCount": 80, "thoughtsTokenCount": 300, "toolUsePromptTokenCount": 150,
+            "totalTokenCount": 1530,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 700}, {"modality": "AUDIO", "tokenCount": 300}],
+            "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 500}, {"modality": "AUDIO", "tokenCount": 100}]}));
+        assert_eq!(
+            meters(&usage),
+            [("input", 350), ("cache_read", 500), ("output", 380), ("input_audio", 200), ("cache_read_audio", 100)]
+        );
+        assert_eq!((usage.reasoning, usage.prompt_total()), (Some(300), Some(1150)));
+        assert_eq!(usage.warnings, [] as [String; 0]);
+    }
+
+    #[test]
+    fn the_count_wins_over_incomplete_details() {
+        let usage = normalised(&json!({"promptTokenCount": 900, "candidatesTokenCount": 10, "totalTokenCount": 910,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 640}]}));
+        assert_eq!(meters(&usage), [("input", 900), ("output", 10)]);
+        assert_eq!(usage.warnings, [] as [String; 0]);
+    }
+
+    #[test]
+    fn image_output_has_a_meter_of_its_own() {
+        let usage = normalised(&json!({"promptTokenCount": 12, "candidatesTokenCount": 1300, "totalTokenCount": 1312,
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}, {"modality": "TEXT", "tokenCount": 10}]}));
+        assert_eq!(meters(&usage), [("input", 12), ("output", 10), ("output_image", 1290)]);
+    }
+
+    #[test]
+    fn the_last_report_wins_and_what_it_shrinks_or_leaves_out_is_said() {
+        let answer = answer(SHRINKING);
+        let usage = usage(&answer);
+        // 15 tokens of candidates were reported once: they are not forgotten, and the raw object stays as it came.
+        assert_eq!(meters(usage), [("input", 7), ("output", 93)]);
+        assert_eq!(usage.raw, json!({"promptTokenCount": 7, "thoughtsTokenCount": 78, "totalTokenCount": 85}));
+        assert_eq!(
+            usage.warnings,
+            [
+                "usage: the last report leaves out candidatesTokenCount; 15 of an earlier one stands",
+                "usage: promptTokenCount shrank from 8 to 7",
+                "usage: totalTokenCount shrank from 101 to 85",
+            ]
+        );
+    }
+
+    #[test]
+    fn usage_that_contradicts_itself_is_said_and_never_guessed() {
+        let of = |metadata: Value| {
+            let body = json!({"candidates": [{"finishReason": "STOP"}], "usageMetadata": metadata});
+            usage(&answer(&body.to_string())).clone()
+        };
+        let wrong_sum = of(json!({"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 9}));
+        assert_eq!(wrong_sum.warnings.len(), 1, "{:?}", wrong_sum.warnings);
+        let larger = of(json!({"promptTokenCount": 5, "cachedContentTokenCount": 9, "totalTokenCount": 5}));
+        assert_eq!((meters(&larger), larger.warnings.len()), (vec![("cache_read", 5)], 1));
+        let new = of(json!({"promptTokenCount": 5, "totalTokenCount": 5, "dreamTokenCount": 3}));
+        assert!(new.warnings[0].contains("/dreamTokenCount"));
+        for bad in [json!(-5), json!(11.5), json!("7"), json!(1e30)] {
+            assert!(of(json!({"promptTokenCount": bad})).rejected, "{bad}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn fragments_never_change_the_events(
+            which in 0..ALL.len(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let body = ALL[which].as_bytes();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len())).collect();
+            cuts.extend([0, body.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(events(&pieces), events(&[body]));
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(
+            which in 0..ALL.len(),
+            start in any::<prop::sample::Index>(),
+            noise in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut body = ALL[which].as_bytes().to_vec();
+            let start = start.index(body.len());
+            let end = (start + noise.len()).min(body.len());
+            body.splice(start..end, noise.iter().copied());
+            let _ = events(&[&body]);
+            let _ = events(&[&noise]);
+        }
+
+        #[test]
+        fn no_value_in_a_known_place_makes_the_decoder_panic(place in 0..8_usize, number in any::<i64>(), text in ".*") {
+            for value in [json!(number), json!(text), json!([text]), json!({"text": number}), Value::Null, json!([null])] {
+                let key = ["candidates", "promptFeedback", "usageMetadata", "error", "modelVersion"].get(place);
+                let body = match key {
+                    Some(key) => json!({*key: value, "responseId": "r"}),
+                    None if place == 5 => json!({"candidates": [{"content": {"parts": [value]}}]}),
+                    None if place == 6 => json!({"candidates": [{"content": {"parts": [{"functionCall": value}]}}]}),
+                    None => json!({"usageMetadata": {"promptTokenCount": value, "promptTokensDetails": value}}),
+                };
+                let _ = events(&[body.to_string().as_bytes()]);
+            }
+        }
+    }
+
+    fn said(role: Role, parts: Vec<Part>) -> Message {
+        Message { role, parts }
+    }
+
+    fn file(mime: &str, source: MediaSource) -> Media {
+        Media { mime: mime.into(), source, name: None }
+    }
+
+    fn encoded(request: &ChatRequest, facts: &ModelFacts, stream: bool) -> Encoded {
+        let target = Target { model: "gemini-x", quirks: &Quirks::default(), facts, stream };
+        encode(request, &target).expect("the API has a form for everything")
+    }
+
+    fn facts(thinking: Thinking) -> ModelFacts {
+        ModelFacts { thinking, ..ModelFacts::default() }
+    }
+
+    #[test]
+    fn a_rich_conversation_has_the_documented_shape() {
+        let schema = json!({"type": "object", "properties": {"city": {"$ref": "#/$defs/city"}}, "required": ["city"],
+            "$defs": {"city": {"type": "string"}}, "additionalProperties": false});
+        let call = |id: &str, signature: Option<&str>| {
+            Part::ToolCall(ToolCall {
+                id: id.into(),
+                name: "weather".into(),
+                arguments: r#"{"city":"Köln"}"#.into(),
+                signature: signature.map(str::to_owned),
+            })
+        };
+        let result = |id: &str, name: &str, content: &str, is_error| {
+            Part::ToolResult(ToolResult { id: id.into(), name: name.into(), content: content.into(), is_error })
+        };
+        let request = ChatRequest {
+            system: Some("Be brief.".into()),
+            messages: vec![
+                said(
+                    Role::User,
+                    vec![
+                        Part::Text("Compare these.".into()),
+                        Part::Image(file("image/png", MediaSource::Bytes(b"png".to_vec()))),
+                        Part::Document(file("application/pdf", MediaSource::Url("gs://bucket/a.pdf".into()))),
+                        Part::Audio(file("audio/mp3", MediaSource::Bytes(b"mp3".to_vec()))),
+                    ],
+                ),
+                said(
+                    Role::Assistant,
+                    vec![
+                        Part::Reasoning(Reasoning {
+                            text: "Hm.".into(),
+                            signature: Some("dA==".into()),
+                            ..Reasoning::default()
+                        }),
+                        Part::Text("I ask.".into()),
+                        Part::Reasoning(Reasoning { signature: Some("YQ==".into()), ..Reasoning::default() }),
+                        call("c1", Some("Yw==")),
+                        call("c2", None),
+                    ],
+                ),
+                said(Role::User, vec![result("c1", "weather", "rain", false)]),
+                said(Role::User, vec![Part::Text("And?".into()), result("c2", "", "no such city", true)]),
+            ],
+            tools: vec![Tool {
+                name: "weather".into(),
+                description: Some("The weather now.".into()),
+                parameters: schema.clone(),
+            }],
+            tool_choice: Some(ToolChoice::Named("weather".into())),
+            settings: Settings {
+                temperature: Some(0.5),
+                top_p: Some(0.9),
+                max_tokens: Some(300),
+                seed: Some(7),
+                stop: vec!["END".into()],
+                effort: Some(Effort::Low),
+                show_reasoning: false,
+                schema: Some(Schema { name: "place".into(), schema: schema.clone() }),
+                cache: None,
+                extra: vec![("generationConfig.topK".into(), json!(3))],
+            },
+        };
+        let encoded = encoded(&request, &facts(Thinking::Level), true);
+        assert_eq!(encoded.method, "streamGenerateContent?alt=sse");
+        assert_eq!(encoded.ignored, [] as [String; 0]);
+        assert_eq!(
+            encoded.body,
+            json!({
+                "contents": [
+                    {"role": "user", "parts": [
+                        {"text": "Compare these."},
+                        {"inlineData": {"mimeType": "image/png", "data": "cG5n"}},
+                        {"fileData": {"mimeType": "application/pdf", "fileUri": "gs://bucket/a.pdf"}},
+                        {"inlineData": {"mimeType": "audio/mp3", "data": "bXAz"}},
+                    ]},
+                    {"role": "model", "parts": [
+                        {"text": "Hm.", "thought": true, "thoughtSignature": "dA=="},
+                        {"text": "I ask.", "thoughtSignature": "YQ=="},
+                        {"functionCall": {"name": "weather", "args": {"city": "Köln"}, "id": "c1"},
+                         "thoughtSignature": "Yw=="},
+                        {"functionCall": {"name": "weather", "args": {"city": "Köln"}, "id": "c2"}},
+                    ]},
+                    {"role": "user", "parts": [
+                        {"functionResponse": {"name": "weather", "response": {"output": "rain"}, "id": "c1"}},
+                        {"functionResponse": {"name": "weather", "response": {"error": "no such city"}, "id": "c2"}},
+                        {"text": "And?"},
+                    ]},
+                ],
+                "systemInstruction": {"parts": [{"text": "Be brief."}]},
+                "tools": [{"functionDeclarations": [{
+                    "name": "weather", "description": "The weather now.", "parametersJsonSchema": schema,
+                }]}],
+                "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["weather"]}},
+                "generationConfig": {
+                    "temperature": 0.5, "topP": 0.9, "maxOutputTokens": 300, "seed": 7, "stopSequences": ["END"],
+                    "responseMimeType": "application/json", "responseJsonSchema": schema,
+                    "thinkingConfig": {"thinkingLevel": "low", "includeThoughts": true}, "topK": 3,
+                },
+            })
+        );
+    }
+
+    fn ask(settings: Settings) -> ChatRequest {
+        let messages = vec![said(Role::User, vec![Part::Text("Hi".into())])];
+        ChatRequest { system: Some("S".into()), messages, settings, ..ChatRequest::default() }
+    }
+
+    #[test]
+    fn a_bare_request_sends_nothing_that_was_not_asked_for() {
+        let request = ChatRequest { system: None, ..ask(Settings::default()) };
+        let encoded = encoded(&request, &ModelFacts::default(), false);
+        assert_eq!(encoded.body, json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}));
+        assert_eq!((encoded.method, encoded.ignored.len()), ("generateContent", 0));
+    }
+
+    #[test]
+    fn an_effort_is_a_level_or_a_budget_and_what_cannot_be_sent_is_said() {
+        let config = |effort, thinking| {
+            let encoded =
+                encoded(&ask(Settings { effort: Some(effort), ..Settings::default() }), &facts(thinking), false);
+            (encoded.body["generationConfig"]["thinkingConfig"].clone(), encoded.ignored)
+        };
+        let on = |key: &str, value: Value| json!({key: value, "includeThoughts": true});
+        let nothing: [String; 0] = [];
+        for (effort, level, budget) in [
+            (Effort::Minimal, "minimal", 1_024),
+            (Effort::Low, "low", 1_024),
+            (Effort::Medium, "medium", 8_192),
+            (Effort::High, "high", 24_576),
+        ] {
+            assert_eq!(config(effort, Thinking::Level), (on("thinkingLevel", json!(level)), nothing.to_vec()));
+            assert_eq!(config(effort, Thinking::Budget), (on("thinkingBudget", json!(budget)), nothing.to_vec()));
+        }
+        assert_eq!(config(Effort::None, Thinking::Budget), (json!({"thinkingBudget": 0}), nothing.to_vec()));
+        let said = |words: &str| vec![format!("gemini-x does not take {words}")];
+        assert_eq!(config(Effort::None, Thinking::Level), (Value::Null, said("the effort none")));
+        assert_eq!(config(Effort::Low, Thinking::None), (Value::Null, said("the effort low")));
+        assert_eq!(
+            config(Effort::Max, Thinking::Level),
+            (on("thinkingLevel", json!("high")), said("the effort max: high is sent"))
+        );
+    }
+
+    #[test]
+    fn what_the_model_does_not_take_is_left_out_and_said() {
+        let request = ask(Settings {
+            temperature: Some(1.0),
+            top_p: Some(1.0),
+            seed: Some(1),
+            stop: vec!["x".into()],
+            cache: Some(CacheLifetime::OneHour),
+            schema: Some(Schema { name: "n".into(), schema: json!({"type": "object"}) }),
+            ..Settings::default()
+        });
+        let facts = ModelFacts {
+            temperature: false,
+            seed: false,
+            stop: false,
+            system: false,
+            schema: false,
+            ..ModelFacts::default()
+        };
+        let encoded = encoded(&request, &facts, false);
+        assert_eq!((encoded.ignored.len(), encoded.body.get("generationConfig")), (5, None));
+        // Neither a system prompt nor a schema has a field here: both stand at the head of the first turn.
+        assert_eq!(encoded.body.get("systemInstruction"), None);
+        let first = encoded.body["contents"][0]["parts"][0]["text"].as_str().expect("a text");
+        assert!(first.starts_with("S\n\nAnswer only with JSON"), "{first}");
+        assert_eq!(encoded.body["contents"][0]["parts"][1]["text"], "Hi");
+    }
+
+    #[test]
+    fn a_call_that_another_model_made_passes_where_signatures_are_wanted() {
+        let call = |arguments: &str| {
+            Part::ToolCall(ToolCall { name: "f".into(), arguments: arguments.into(), ..ToolCall::default() })
+        };
+        let foreign =
+            Part::Reasoning(Reasoning { text: "mine".into(), id: Some("rs_1".into()), ..Reasoning::default() });
+        let request = ChatRequest {
+            messages: vec![said(Role::Assistant, vec![foreign, call(""), call("no json")])],
+            ..ChatRequest::default()
+        };
+        let parts =
+            |thinking| encoded(&request, &facts(thinking), false).body["contents"][0]["parts"].as_array().cloned();
+        assert_eq!(
+            parts(Thinking::Level).expect("parts"),
+            [
+                json!({"functionCall": {"name": "f", "args": {}}, "thoughtSignature": SKIP_VALIDATION}),
+                json!({"functionCall": {"name": "f", "args": {"arguments": "no json"}}}),
+            ]
+        );
+        assert_eq!(parts(Thinking::Budget).expect("parts")[0], json!({"functionCall": {"name": "f", "args": {}}}));
     }
 }

@@ -234,6 +234,10 @@ const OPENAI_PARTS: &[&str] = &[
     "/cost_details",
     "/cost_in_usd_ticks",
     "/num_sources_used",
+    "/context_details",
+    "/num_server_side_tools_used",
+    "/server_side_tool_usage_details/web_search_calls",
+    "/pydantic_ai_gateway",
     "/citation_tokens",
     "/num_search_queries",
     "/queue_time",
@@ -260,7 +264,7 @@ fn searches(counts: &mut Counts<'_>) {
 }
 
 /// What the response says that it cost, where the row says that its word is to be booked. Read from the number's text.
-fn charge(raw: &Value, quirks: &Quirks) -> Option<Charge> {
+pub(super) fn charge(raw: &Value, quirks: &Quirks) -> Option<Charge> {
     let decimal = |value: &Value| value.is_number().then(|| value.to_string());
     if quirks.reports_ticks {
         let usd = Usd::parse_scaled(&decimal(&raw["cost_in_usd_ticks"])?, 2).filter(|usd| usd.picos >= 0)?;

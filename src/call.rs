@@ -1,0 +1,183 @@
+//! The life of one call, in the order in which it happens. Nothing else in the program talks to a provider.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::domain::answer::Answer;
+use crate::domain::bill::Outcome;
+use crate::domain::chat::{ChatEvent, ChatRequest};
+use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
+use crate::domain::report::{CallReport, Stop, Timing};
+use crate::pricing;
+use crate::provider::{Arriving, Limits, Provider};
+
+/// How long the final usage is waited for after the user stopped the call, and after the reader went away.
+const DRAIN_SIGNAL: Duration = Duration::from_millis(200);
+const DRAIN_PIPE: Duration = Duration::from_secs(1);
+
+/// Shows what has arrived; false when nobody reads any more.
+pub type Show<'a> = dyn FnMut(&[ChatEvent]) -> bool + 'a;
+
+/// Tells when the user stops the call.
+pub type Stopping<'a> = Pin<Box<dyn Future<Output = Stop> + 'a>>;
+
+/// One call to one model.
+#[derive(Debug)]
+pub struct Call<'a> {
+    pub name: &'a ModelName,
+    pub provider: &'a Provider,
+    pub request: &'a ChatRequest,
+    pub limits: Limits,
+    /// The most that the whole call may take.
+    pub total: Option<Duration>,
+}
+
+impl Call<'_> {
+    /// Sends the request, shows the answer as it comes, and says what became of it. A failure is a part of the report,
+    /// since what came before it stands.
+    pub async fn run(&self, show: &mut Show<'_>, mut stopping: Stopping<'_>) -> CallReport {
+        let began = Instant::now();
+        let deadline = self.total.map(|total| began + total);
+        let mut meter = Meter { began, first_token: None, answer: Answer::default() };
+        let mut request_id = None;
+        let (failure, stopped) = self.meter(&mut meter, &mut request_id, deadline, show, &mut stopping).await;
+        let outcome = outcome(&meter.answer, failure.as_ref(), stopped, request_id.is_some());
+        let simulated = matches!(self.provider, Provider::Sim(_));
+        let bill = pricing::bill(&outcome, simulated);
+        let total_ms = millis(began.elapsed());
+        CallReport {
+            id: uuid::Uuid::now_v7().to_string(),
+            name: self.name.clone(),
+            region: self.provider.region().map(str::to_owned),
+            request_id: request_id
+                .flatten()
+                .or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
+            timing: Timing { first_token_ms: meter.first_token.map(millis), total_ms, attempts: 1 },
+            answer: meter.answer,
+            outcome,
+            bill,
+            failure,
+            stopped,
+        }
+    }
+
+    /// Sends, shows and counts, until the end of the answer, a failure, a stop or the deadline.
+    async fn meter(
+        &self,
+        meter: &mut Meter,
+        request_id: &mut Option<Option<String>>,
+        deadline: Option<Instant>,
+        show: &mut Show<'_>,
+        stopping: &mut Stopping<'_>,
+    ) -> (Option<Failure>, Option<Stop>) {
+        let mut arriving = tokio::select! {
+            biased;
+            stop = &mut *stopping => return (None, Some(stop)),
+            () = until(deadline) => return (Some(self.out_of_time()), None),
+            sent = self.provider.send(self.request, &self.limits) => match sent {
+                Ok(arriving) => arriving,
+                Err(failure) => return (Some(failure), None),
+            },
+        };
+        *request_id = Some(arriving.request_id().map(str::to_owned));
+        let mut events = Vec::new();
+        loop {
+            let next = tokio::select! {
+                biased;
+                stop = &mut *stopping => {
+                    meter.drain(&mut arriving, DRAIN_SIGNAL).await;
+                    return (None, Some(stop));
+                }
+                () = until(deadline) => return (Some(self.out_of_time()), None),
+                next = arriving.next(&mut events) => next,
+            };
+            let read = meter.take(&mut events, show);
+            match next {
+                Err(failure) => return (Some(failure), None),
+                Ok(_) if !read => {
+                    meter.drain(&mut arriving, DRAIN_PIPE).await;
+                    return (None, Some(Stop::ClosedPipe));
+                }
+                Ok(true) => {}
+                Ok(false) => return (None, None),
+            }
+        }
+    }
+
+    /// The request may be written and the model at work, whether or not a byte has come back.
+    fn out_of_time(&self) -> Failure {
+        let seconds = self.total.unwrap_or_default().as_secs();
+        Failure::new(ErrorClass::Timeout, format!("the call took longer than its {seconds} s (--timeout)"))
+            .advise("raise --timeout, or ask for less")
+            .maybe_billed()
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What has come so far, and when it began to.
+struct Meter {
+    began: Instant,
+    first_token: Option<Duration>,
+    answer: Answer,
+}
+
+impl Meter {
+    /// Shows the events and keeps them; false when nobody reads any more.
+    fn take(&mut self, events: &mut Vec<ChatEvent>, show: &mut Show<'_>) -> bool {
+        if self.first_token.is_none() && events.iter().any(is_content) {
+            self.first_token = Some(self.began.elapsed());
+        }
+        let read = show(events);
+        for event in events.drain(..) {
+            self.answer.add(event);
+        }
+        read
+    }
+
+    /// The provider bills on after we stop reading: waits a moment for the final usage, and shows nothing more.
+    async fn drain(&mut self, arriving: &mut Arriving, limit: Duration) {
+        let mut events = Vec::new();
+        let _ = timeout(limit, async { while let Ok(true) = arriving.next(&mut events).await {} }).await;
+        for event in events {
+            // Text that came after the stop was not shown: only what counts is kept.
+            if matches!(event, ChatEvent::Usage(_) | ChatEvent::Finished(_)) {
+                self.answer.add(event);
+            }
+        }
+    }
+}
+
+fn is_content(event: &ChatEvent) -> bool {
+    matches!(event, ChatEvent::Text(_) | ChatEvent::Reasoning(_) | ChatEvent::ToolCall(_) | ChatEvent::Refusal(_))
+}
+
+/// What can be said of the consumption. `answered`: the head of an answer had come.
+fn outcome(answer: &Answer, failure: Option<&Failure>, stopped: Option<Stop>, answered: bool) -> Outcome {
+    let usable = answer.usage.clone().filter(|usage| !usage.rejected);
+    match (failure, stopped) {
+        (None, None) => match usable {
+            Some(usage) => Outcome::Reported(usage),
+            None => Outcome::Unconfirmed { seen: answer.usage.clone() },
+        },
+        (Some(failure), _) if !failure.may_be_billed => Outcome::NeverSent,
+        (None, Some(_)) if !answered => Outcome::Unconfirmed { seen: None },
+        // A stopped call whose last word came in the drain is as good as a whole one.
+        (None, Some(_)) if answer.finish.is_some() && usable.is_some() => {
+            usable.map_or(Outcome::NeverSent, Outcome::Reported)
+        }
+        (_, _) => Outcome::Unconfirmed { seen: answer.usage.clone() },
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

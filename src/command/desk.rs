@@ -1,0 +1,100 @@
+//! Opens what commands need, each when it is asked for; nothing here is changed afterwards.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::command::GlobalArgs;
+use crate::command::config::Config;
+use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
+use crate::provider::catalog::{Auth, Catalog, Row};
+use crate::provider::net::Net;
+use crate::provider::{Choice, Limits, Provider, key, models};
+
+/// The configuration, the catalog and the way out to the network.
+#[derive(Debug)]
+pub struct Desk {
+    pub config: Config,
+    pub catalog: Catalog,
+    pub net: Arc<Net>,
+    pub limits: Limits,
+}
+
+/// A variable of the environment; blank counts as unset.
+#[must_use]
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+impl Desk {
+    /// Reads the configuration and the catalog. No socket, no certificate and no SDK is touched.
+    ///
+    /// # Errors
+    /// `config` for a file that cannot be read.
+    pub fn open(global: &GlobalArgs, ca_file: Option<PathBuf>) -> Result<Desk, Failure> {
+        let folder = std::env::current_dir().unwrap_or_default();
+        let config = Config::read(global.config.as_deref(), &folder, &env)?;
+        let catalog = Catalog::with(&config.provider)?;
+        let limits = Limits::default();
+        let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));
+        Ok(Desk { catalog, net: Arc::new(Net::new(roots, limits.connect)), config, limits })
+    }
+
+    /// The model that is meant: by the flag, by `LLMX_MODEL`, by the project's or the user's file.
+    ///
+    /// # Errors
+    /// `config` where none is named anywhere: says which providers have credentials here; `not-found` for an unknown one.
+    pub fn model(&self, flag: Option<&str>) -> Result<ModelName, Failure> {
+        let named = flag.map(str::to_owned).or_else(|| env("LLMX_MODEL")).or_else(|| self.config.model.clone());
+        let Some(named) = named else {
+            return Err(self.no_model());
+        };
+        self.catalog.model(self.config.alias.get(&named).unwrap_or(&named))
+    }
+
+    /// The provider of a model, ready to be asked.
+    ///
+    /// # Errors
+    /// See [`Provider::open`].
+    pub fn provider(&self, name: &ModelName, choice: &Choice) -> Result<Provider, Failure> {
+        let row = self.catalog.row(&name.provider)?;
+        let (facts, api) = models::facts(&row, name);
+        Provider::open(&row, name, facts, api, choice, &self.net, &env)
+    }
+
+    fn no_model(&self) -> Failure {
+        let usable: Vec<Row> = self.catalog.rows().filter(has_credential).collect();
+        let failure = Failure::new(
+            ErrorClass::Config,
+            "no model is named: use -m provider/model, LLMX_MODEL, or model = \"…\" in config.toml",
+        );
+        match usable.iter().find(|row| !row.models.is_empty()).or(usable.first()) {
+            None => failure.advise(
+                "llmx chat -m sim/echo \"hello\" needs no key; `llmx providers` lists what can be used with one",
+            ),
+            Some(first) => {
+                let names: Vec<&str> = usable.iter().map(|row| row.id.as_str()).collect();
+                let model = first.models.first().map_or("MODEL", String::as_str);
+                failure.advise(format!(
+                    "llmx chat -m {}/{model} …   (credentials here: {})",
+                    first.id,
+                    names.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+/// Whether a credential for the provider stands in the environment. Clouds' own chains are not walked: that may take
+/// seconds, so only their variables are looked at.
+#[must_use]
+pub fn has_credential(row: &Row) -> bool {
+    match row.auth {
+        Auth::Key | Auth::Optional => matches!(key::find(row, &env), Ok(Some(_))),
+        Auth::Aws => {
+            ["AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| env(name).is_some())
+        }
+        Auth::Google => env("GOOGLE_APPLICATION_CREDENTIALS").is_some(),
+        Auth::None => false,
+    }
+}

@@ -1,0 +1,93 @@
+//! One file per subcommand: arguments in, report out, an exit code at the end.
+
+pub mod chat;
+pub mod config;
+pub mod desk;
+pub mod input;
+pub mod providers;
+pub mod schema;
+pub mod signals;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::command::desk::env;
+use crate::domain::failure::Failure;
+use crate::render::call;
+use crate::render::terminal::{self, Terminal};
+
+/// What `--help` says after the options.
+pub const AFTER_HELP: &str = "\
+Examples:
+  llmx chat -m sim/echo \"hello\"                      try it: no key, no cost, nothing is sent
+  llmx chat -m openai/gpt-4o-mini \"Why is the sky blue?\"
+  git diff | llmx chat -m anthropic/claude-sonnet-4-5 \"Review this change\"
+  llmx chat -m bedrock@eu-west-1/eu.anthropic.claude-sonnet-4-6 -a scan.pdf \"Sum it up\" -j
+
+Exit codes:
+  0 ok                          6 network, timeout, unreadable or cut answer, provider down
+  1 invalid request, other      7 refused by the model or a filter
+  2 wrong usage or settings     8 stopped by a budget
+  3 no or rejected credential   9 some models failed
+  4 no access, no such model    10 the answer does not fit the schema, nothing to extract
+  5 rate limit or quota         129, 130, 143 signals; 141 the reader went away";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send a prompt to a model and stream its answer
+    #[command(after_help = AFTER_HELP)]
+    Chat(Box<chat::ChatArgs>),
+    /// List the providers and which of them have a credential here
+    Providers(providers::ProvidersArgs),
+}
+
+/// What every subcommand understands.
+#[derive(Debug, Clone, Args)]
+pub struct GlobalArgs {
+    /// Say nothing but the answer and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say more on stderr: where things come from, the provider's own words, the request id
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Colour and Markdown: auto looks at each stream
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// The user's configuration file
+    #[arg(long, value_name = "FILE", env = "LLMX_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Runs what was asked for; gives the exit code of the process.
+#[must_use]
+pub fn run(command: Command) -> u8 {
+    let done = match command {
+        Command::Chat(args) => chat::run(&args),
+        Command::Providers(args) => providers::run(&args),
+    };
+    done.unwrap_or_else(|failure| fail(&failure))
+}
+
+/// Says why nothing was done; gives the exit code of the class.
+fn fail(failure: &Failure) -> u8 {
+    let mut terminal = Terminal::new(terminal::Colour::Auto, false, env);
+    let _ = terminal.note(&format!("{}\n", call::failure(None, failure)));
+    failure.class.exit_code()
+}
+
+/// `--color` as the face knows it.
+fn colour(flag: Colour) -> terminal::Colour {
+    match flag {
+        Colour::Auto => terminal::Colour::Auto,
+        Colour::Always => terminal::Colour::Always,
+        Colour::Never => terminal::Colour::Never,
+    }
+}

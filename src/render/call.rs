@@ -1,0 +1,206 @@
+//! One call as text: its JSON object, its events as JSON lines, the lines for a failure and for its usage.
+
+use serde_json::{Value, json};
+
+use crate::domain::bill::Outcome;
+use crate::domain::chat::ChatEvent;
+use crate::domain::failure::Failure;
+use crate::domain::report::CallReport;
+use crate::domain::untrusted::one_line;
+use crate::domain::usage::Meter;
+
+/// The documented JSON object of one call (`schema` 1). Money is a decimal text; what is unknown is null, never 0.
+#[must_use]
+pub fn object(report: &CallReport) -> Value {
+    let answer = &report.answer;
+    let calls: Vec<Value> = answer
+        .tool_calls()
+        .map(|call| {
+            let arguments = call.parsed().unwrap_or_else(|| call.arguments.clone().into());
+            json!({"id": call.id, "name": call.name, "arguments": arguments})
+        })
+        .collect();
+    json!({
+        "schema": 1,
+        "id": report.id,
+        "group": null,
+        "session": null,
+        "provider": report.name.provider,
+        "region": report.region,
+        "model": report.name.model,
+        "model_served": answer.model_served,
+        "response_id": answer.id,
+        "request_id": report.request_id,
+        "text": answer.text(),
+        "reasoning": answer.reasoning(),
+        "refusal": (!answer.refusal.is_empty()).then_some(&answer.refusal),
+        "tool_calls": calls,
+        "server_tools": answer.server_tools,
+        "stop_reason": answer.finish.as_ref().map(|finish| finish.reason.as_str()),
+        "stop_reason_raw": answer.finish.as_ref().map(|finish| &finish.raw),
+        "stop_detail": answer.finish.as_ref().and_then(|finish| finish.detail.as_ref()),
+        "stopped": report.stopped.map(|stop| format!("{stop:?}").to_lowercase()),
+        "usage": usage(report),
+        "cost": {
+            "usd": report.bill.total.map(|total| total.to_string()),
+            "at_most_usd": null,
+            "basis": report.bill.basis.as_str(),
+            "price": null,
+        },
+        "timing": {
+            "first_token_ms": report.timing.first_token_ms,
+            "total_ms": report.timing.total_ms,
+            "attempts": report.timing.attempts,
+        },
+        "ignored": answer.ignored,
+        "notes": notes(report),
+        "error": report.failure.as_ref().map(error),
+    })
+}
+
+fn usage(report: &CallReport) -> Value {
+    let Some(usage) = report.outcome.usage().or(report.answer.usage.as_ref()) else {
+        return Value::Null;
+    };
+    let source = match &report.outcome {
+        Outcome::Reported(_) => "reported",
+        Outcome::Unconfirmed { .. } | Outcome::NeverSent => "partial",
+    };
+    let mut object = json!({
+        "input": usage.get(Meter::Input),
+        "cache_read": usage.get(Meter::CacheRead),
+        "cache_write_5m": usage.get(Meter::CacheWrite5m),
+        "cache_write_1h": usage.get(Meter::CacheWrite1h),
+        "output": usage.get(Meter::Output),
+        "reasoning": usage.reasoning,
+        "source": source,
+    });
+    // Meters that most calls do not have are added where something was counted.
+    for (meter, quantity) in &usage.quantities {
+        let key = match meter {
+            Meter::Input | Meter::CacheRead | Meter::CacheWrite5m | Meter::CacheWrite1h | Meter::Output => continue,
+            Meter::ReasoningOut => "reasoning_apart",
+            other => other.key(),
+        };
+        object[key] = (*quantity).into();
+    }
+    object["service_tier"] = usage.service_tier.clone().into();
+    object["raw"] = usage.raw.clone();
+    object
+}
+
+/// Notes on the answer and on its counts.
+fn notes(report: &CallReport) -> Vec<&String> {
+    let warnings = report.answer.usage.iter().flat_map(|usage| &usage.warnings);
+    report.answer.notes.iter().chain(warnings).collect()
+}
+
+/// The error object of the JSON.
+#[must_use]
+pub fn error(failure: &Failure) -> Value {
+    json!({
+        "class": failure.class.as_str(),
+        "message": failure.message,
+        "provider_message": failure.provider_message,
+        "provider_type": failure.provider_type,
+        "status": failure.status,
+        "request_id": failure.request_id,
+        "retryable": failure.retryable,
+        "retry_after_ms": failure.retry_after_ms,
+        "may_be_billed": failure.may_be_billed,
+        "try": failure.advice,
+        "exit_code": failure.class.exit_code(),
+    })
+}
+
+/// One event as a JSON line, or `None` for what only the final object tells.
+#[must_use]
+pub fn event(event: &ChatEvent) -> Option<Value> {
+    Some(match event {
+        ChatEvent::Started { id, model } => json!({"event": "started", "response_id": id, "model_served": model}),
+        ChatEvent::Text(text) => json!({"event": "text", "text": text}),
+        ChatEvent::Reasoning(text) => json!({"event": "reasoning", "text": text}),
+        ChatEvent::Refusal(text) => json!({"event": "refusal", "text": text}),
+        ChatEvent::ToolCall(call) => {
+            let arguments = call.parsed().unwrap_or_else(|| call.arguments.clone().into());
+            json!({"event": "tool_call", "id": call.id, "name": call.name, "arguments": arguments})
+        }
+        ChatEvent::ServerTool(kind) => json!({"event": "server_tool", "kind": kind}),
+        ChatEvent::Ignored(what) => json!({"event": "ignored", "what": what}),
+        ChatEvent::Note(note) => json!({"event": "note", "note": note}),
+        ChatEvent::Finished(finish) => {
+            json!({"event": "finished", "stop_reason": finish.reason.as_str(), "stop_reason_raw": finish.raw})
+        }
+        ChatEvent::Usage(usage) => json!({"event": "usage", "raw": usage.raw}),
+        ChatEvent::ReasoningDone(_) => return None,
+    })
+}
+
+/// The line of what happened and the `try:` line. `subject`: the model that was asked, with its region.
+#[must_use]
+pub fn failure(subject: Option<&str>, failure: &Failure) -> String {
+    let subject = subject.map(|subject| format!("{}: ", one_line(subject))).unwrap_or_default();
+    let class = match failure.class {
+        crate::domain::failure::ErrorClass::Config => String::new(),
+        class => format!("{class}: "),
+    };
+    let billed = if failure.may_be_billed { " (it may have been billed)" } else { "" };
+    let mut text = format!("llmx: {subject}{class}{}{billed}", one_line(&failure.message));
+    if let Some(advice) = &failure.advice {
+        text.push_str(&format!("\ntry: {}", one_line(advice)));
+    }
+    text
+}
+
+/// What `-v` adds to a failure: the provider's own words, status and ids.
+#[must_use]
+pub fn failure_details(failure: &Failure) -> Option<String> {
+    let mut said = Vec::new();
+    if let Some(status) = failure.status {
+        said.push(format!("HTTP {status}"));
+    }
+    if let Some(kind) = &failure.provider_type {
+        said.push(format!("type {}", one_line(kind)));
+    }
+    if let Some(id) = &failure.request_id {
+        said.push(format!("request {}", one_line(id)));
+    }
+    if let Some(millis) = failure.retry_after_ms {
+        said.push(format!("asks to wait {}.{:03} s", millis / 1000, millis % 1000));
+    }
+    if let Some(words) = &failure.provider_message {
+        let words: String = words.chars().take(2048).collect();
+        said.push(format!("in its words: {}", one_line(&words)));
+    }
+    (!said.is_empty()).then(|| said.join(" · "))
+}
+
+/// What a call consumed, in one line: tokens in and out, amount, times, ids.
+#[must_use]
+pub fn summary(report: &CallReport, subject: &str) -> String {
+    let mut said = vec![one_line(subject)];
+    if let Some(usage) = report.outcome.usage() {
+        let cached =
+            usage.get(Meter::CacheRead).filter(|cached| *cached > 0).map(|cached| format!(" ({cached} cached)"));
+        let thought = usage.reasoning.filter(|thought| *thought > 0).map(|thought| format!(" ({thought} reasoning)"));
+        if let Some(prompt) = usage.prompt_total() {
+            said.push(format!("{prompt} in{}", cached.unwrap_or_default()));
+        }
+        if let Some(output) = usage.get(Meter::Output) {
+            said.push(format!("{output} out{}", thought.unwrap_or_default()));
+        }
+    }
+    said.push(match report.bill.total {
+        Some(total) => format!("${total} ({})", report.bill.basis.as_str()),
+        None => "cost not known (unpriced)".to_owned(),
+    });
+    let seconds = |millis: u64| format!("{}.{:02}s", millis / 1000, millis % 1000 / 10);
+    if let Some(first) = report.timing.first_token_ms {
+        said.push(format!("{} first", seconds(first)));
+    }
+    said.push(seconds(report.timing.total_ms));
+    if let Some(id) = &report.request_id {
+        said.push(format!("request {}", one_line(id)));
+    }
+    said.join(" · ")
+}

@@ -1,0 +1,319 @@
+//! The only place that writes: which streams are terminals, in colour, how wide; and a pipe that nobody reads any more.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::domain::untrusted::{one_line, visible};
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl FromStr for Colour {
+    type Err = WriteError;
+
+    fn from_str(text: &str) -> Result<Colour, WriteError> {
+        match text {
+            "auto" => Ok(Colour::Auto),
+            "always" => Ok(Colour::Always),
+            "never" => Ok(Colour::Never),
+            other => Err(WriteError::Colour(one_line(other))),
+        }
+    }
+}
+
+/// What one stream can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// A person may be looking: not a pipe, not a file.
+    pub terminal: bool,
+    pub colour: bool,
+    /// Columns, or `None` for no limit.
+    pub width: Option<usize>,
+    /// `TERM` is `dumb` or missing: nothing that moves.
+    pub dumb: bool,
+}
+
+impl Screen {
+    /// What a stream can show, from what is known of it. `env` gives the environment, `size` the columns of the terminal.
+    ///
+    /// `--color` decides; left at auto, a non-empty `NO_COLOR` means no, `FORCE_COLOR` or `CLICOLOR_FORCE` (neither
+    /// empty nor `0`) yes, and else a terminal that is not dumb has colour. `COLUMNS` beats the terminal's own width.
+    #[must_use]
+    pub fn of(colour: Colour, terminal: bool, size: Option<usize>, env: impl Fn(&str) -> Option<String>) -> Screen {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_none_or(|term| term == "dumb");
+        let forced = |name: &str| set(name).is_some_and(|value| value != "0");
+        let colour = match colour {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto if set("NO_COLOR").is_some() => false,
+            Colour::Auto => forced("FORCE_COLOR") || forced("CLICOLOR_FORCE") || (terminal && !dumb),
+        };
+        let columns = set("COLUMNS").and_then(|columns| columns.trim().parse().ok()).filter(|columns| *columns > 0);
+        let width = columns.or(if terminal && !dumb { size } else { None });
+        Screen { terminal, colour, width, dumb }
+    }
+
+    /// Whether bytes go out as they are: no terminal would act on them, and colour was not asked for.
+    #[must_use]
+    pub fn raw(&self) -> bool {
+        !self.terminal && !self.colour
+    }
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a closed pipe ends the program, after the ledger is settled"]
+pub enum Written {
+    All,
+    /// The reader has gone (`| head`): no error, and nothing more to write.
+    Closed,
+}
+
+/// Why nothing could be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("cannot write to {stream}: {source}")]
+    Stream {
+        stream: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("--color takes auto, always or never, not {0}")]
+    Colour(String),
+}
+
+/// Standard output and standard error of this process.
+#[derive(Debug)]
+pub struct Terminal {
+    pub out: Screen,
+    pub err: Screen,
+    quiet: bool,
+    status: Option<ProgressBar>,
+}
+
+impl Terminal {
+    /// The streams of this process as they are now. `quiet` shows no status.
+    #[must_use]
+    pub fn new(colour: Colour, quiet: bool, env: impl Fn(&str) -> Option<String>) -> Terminal {
+        let (out, err) = (io::stdout(), io::stderr());
+        Terminal {
+            out: Screen::of(colour, out.is_terminal(), columns_of(&out), &env),
+            err: Screen::of(colour, err.is_terminal(), columns_of(&err), &env),
+            quiet,
+            status: None,
+        }
+    }
+
+    /// Text from outside to standard output: byte for byte into a pipe, made visible on a terminal.
+    ///
+    /// # Errors
+    /// [`WriteError::Stream`] if it could not be written (a full disk).
+    pub fn answer(&mut self, text: &str) -> Result<Written, WriteError> {
+        let shown = if self.out.raw() { Cow::Borrowed(text) } else { visible(text) };
+        self.show(&shown)
+    }
+
+    /// What `render` made, to standard output.
+    ///
+    /// # Errors
+    /// [`WriteError::Stream`] if it could not be written.
+    pub fn show(&mut self, rendered: &str) -> Result<Written, WriteError> {
+        self.clear_status();
+        write("standard output", &mut io::stdout().lock(), rendered.as_bytes())
+    }
+
+    /// Text from outside or our own to standard error: always made visible, a terminal or not.
+    ///
+    /// # Errors
+    /// [`WriteError::Stream`] if it could not be written.
+    pub fn note(&mut self, text: &str) -> Result<Written, WriteError> {
+        self.show_note(&visible(text))
+    }
+
+    /// What `render` made, to standard error.
+    ///
+    /// # Errors
+    /// [`WriteError::Stream`] if it could not be written.
+    pub fn show_note(&mut self, rendered: &str) -> Result<Written, WriteError> {
+        self.clear_status();
+        write("standard error", &mut io::stderr().lock(), rendered.as_bytes())
+    }
+
+    /// Shows that something is waited for: a line that moves, with the seconds so far, until anything is written. Nothing
+    /// where nobody looks.
+    pub fn status(&mut self, text: &str) {
+        if self.quiet || !self.err.terminal || self.err.dumb {
+            return;
+        }
+        let bar = self.status.get_or_insert_with(spinner);
+        bar.set_message(one_line(text));
+    }
+
+    /// Takes the status away.
+    pub fn clear_status(&mut self) {
+        if let Some(bar) = self.status.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.clear_status();
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// One write, flushed once.
+fn write(stream: &'static str, to: &mut impl Write, bytes: &[u8]) -> Result<Written, WriteError> {
+    if bytes.is_empty() {
+        return Ok(Written::All);
+    }
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Ok(()) => Ok(Written::All),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Written::Closed),
+        Err(source) => Err(WriteError::Stream { stream, source }),
+    }
+}
+
+/// Asked here and not through `terminal_size`, which takes a terminal of no rows (`stty cols 8` alone) to have no columns.
+#[cfg(unix)]
+fn columns_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+#[cfg(windows)]
+fn columns_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
+    terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::{Colour, Screen, WriteError, Written, write};
+
+    fn screen(colour: Colour, terminal: bool, variables: &[(&str, &str)]) -> Screen {
+        Screen::of(colour, terminal, terminal.then_some(100), |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn colour_is_decided_for_each_stream() {
+        type Case = (Colour, bool, &'static [(&'static str, &'static str)], bool);
+        const TERM: (&str, &str) = ("TERM", "xterm");
+        let cases: [Case; 16] = [
+            (Colour::Auto, true, &[TERM], true),
+            (Colour::Auto, false, &[TERM], false),
+            (Colour::Auto, true, &[], false),
+            (Colour::Auto, true, &[("TERM", "dumb")], false),
+            (Colour::Auto, true, &[TERM, ("NO_COLOR", "0")], false),
+            (Colour::Auto, true, &[TERM, ("NO_COLOR", "")], true),
+            (Colour::Auto, false, &[TERM, ("FORCE_COLOR", "1")], true),
+            (Colour::Auto, false, &[TERM, ("FORCE_COLOR", "0")], false),
+            (Colour::Auto, false, &[TERM, ("FORCE_COLOR", "")], false),
+            (Colour::Auto, false, &[TERM, ("CLICOLOR_FORCE", "1")], true),
+            (Colour::Auto, true, &[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")], true),
+            (Colour::Auto, false, &[TERM, ("FORCE_COLOR", "1"), ("NO_COLOR", "1")], false),
+            (Colour::Always, false, &[("NO_COLOR", "1")], true),
+            (Colour::Always, true, &[("TERM", "dumb")], true),
+            (Colour::Never, true, &[TERM, ("FORCE_COLOR", "1")], false),
+            (Colour::Never, false, &[], false),
+        ];
+        for (colour, terminal, variables, expected) in cases {
+            assert_eq!(screen(colour, terminal, variables).colour, expected, "{colour:?} {terminal} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn columns_come_from_the_user_then_from_the_terminal() {
+        const TERM: (&str, &str) = ("TERM", "xterm");
+        let width = |terminal, variables: &[(&str, &str)]| screen(Colour::Auto, terminal, variables).width;
+        assert_eq!(width(true, &[TERM]), Some(100));
+        assert_eq!(width(true, &[TERM, ("COLUMNS", "5")]), Some(5));
+        assert_eq!(width(true, &[TERM, ("COLUMNS", "0")]), Some(100));
+        assert_eq!(width(true, &[TERM, ("COLUMNS", "wide")]), Some(100));
+        assert_eq!(width(true, &[TERM, ("NO_COLOR", "1")]), Some(100));
+        assert_eq!(width(true, &[("TERM", "dumb")]), None);
+        assert_eq!(width(false, &[TERM]), None);
+        assert_eq!(width(false, &[TERM, ("COLUMNS", "72")]), Some(72));
+    }
+
+    #[test]
+    fn a_pipe_gets_raw_bytes_unless_colour_is_forced() {
+        assert!(screen(Colour::Auto, false, &[]).raw());
+        assert!(!screen(Colour::Always, false, &[]).raw());
+        assert!(!screen(Colour::Never, true, &[]).raw());
+    }
+
+    /// Counts its flushes and fails as it is told.
+    #[derive(Default)]
+    struct Sink {
+        bytes: Vec<u8>,
+        flushes: usize,
+        fails: Option<io::ErrorKind>,
+    }
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.fails {
+                Some(kind) => Err(kind.into()),
+                None => {
+                    self.bytes.extend_from_slice(bytes);
+                    Ok(bytes.len())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.flushes += 1;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_write_is_flushed_once_and_nothing_is_not_written() {
+        let mut sink = Sink::default();
+        assert_eq!(write("a sink", &mut sink, b"one\ntwo").expect("takes all"), Written::All);
+        assert_eq!(write("a sink", &mut sink, b"").expect("takes all"), Written::All);
+        assert_eq!((sink.bytes.as_slice(), sink.flushes), (&b"one\ntwo"[..], 1));
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_error_and_a_full_disk_is() {
+        let mut gone = Sink { fails: Some(io::ErrorKind::BrokenPipe), ..Sink::default() };
+        assert_eq!(write("a sink", &mut gone, b"x").expect("no error"), Written::Closed);
+        let mut full = Sink { fails: Some(io::ErrorKind::StorageFull), ..Sink::default() };
+        let error = write("standard output", &mut full, b"x").expect_err("is full");
+        assert!(matches!(error, WriteError::Stream { .. }));
+        assert!(error.to_string().starts_with("cannot write to standard output: "), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_device_is_told() {
+        let mut full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        assert!(write("standard output", &mut full, b"x").is_err());
+    }
+}
