@@ -2,7 +2,6 @@
 //! the SDK's default chain asks the environment's keys even where a profile is named.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::ecs::EcsCredentialsProvider;
@@ -38,6 +37,8 @@ pub struct Found {
     web_identity: Option<StaticConfiguration>,
     /// LiteLLM's way to name a role that is assumed with what the chain finds.
     role: Option<(String, Option<String>)>,
+    /// Another address of STS than AWS's own.
+    sts: Option<String>,
     container: bool,
     imds: Option<Imds>,
 }
@@ -107,6 +108,7 @@ pub fn find(choice: &Choice, env: Env<'_>) -> Found {
         files: region::files(env),
         web_identity,
         role,
+        sts: get(&["AWS_ENDPOINT_URL_STS"]),
         container: get(&["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"]).is_some(),
         imds: (!off).then(|| Imds { endpoint: get(&["AWS_EC2_METADATA_SERVICE_ENDPOINT"]) }),
     }
@@ -206,13 +208,15 @@ impl Found {
         let Some((role, session)) = &self.role else {
             return Some(base);
         };
-        let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        let mut sdk = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(wire.clone())
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
-            .credentials_provider(base.clone())
-            .load()
-            .await;
+            .credentials_provider(base.clone());
+        if let Some(sts) = &self.sts {
+            sdk = sdk.endpoint_url(sts);
+        }
+        let sdk = sdk.load().await;
         let assume = AssumeRoleProvider::builder(role)
             .session_name(session.as_deref().unwrap_or("llmx"))
             .region(Region::new(region.to_owned()))
@@ -235,14 +239,15 @@ impl Found {
     }
 
     fn profile_provider(&self, config: &ProviderConfig) -> ProfileFileCredentialsProvider {
-        let mut files = EnvConfigFiles::builder();
         let (config_file, credentials_file) = &self.files;
-        if let Some(path) = config_file {
-            files = files.with_file(EnvConfigFileKind::Config, path);
-        }
-        if let Some(path) = credentials_file {
-            files = files.with_file(EnvConfigFileKind::Credentials, path);
-        }
+        let kinds = [(EnvConfigFileKind::Config, config_file), (EnvConfigFileKind::Credentials, credentials_file)];
+        let files = kinds.into_iter().fold(EnvConfigFiles::builder(), |files, (kind, path)| {
+            // A file that is named must exist for the SDK; one that does not says nothing.
+            match path.as_ref().filter(|path| path.exists()) {
+                Some(path) => files.with_file(kind, path),
+                None => files.with_contents(kind, ""),
+            }
+        });
         ProfileFileCredentialsProvider::builder()
             .configure(config)
             .profile_files(files.build())
@@ -281,15 +286,20 @@ impl Found {
 
 /// A credential that was not to be had, from the SDK's own words.
 #[must_use]
-pub fn unusable(found: &Arc<Found>, words: &str) -> Failure {
+pub fn unusable(found: &Found, words: &str) -> Failure {
     let lower = words.to_ascii_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+    // The chain's own words list every place that has none, each "not enabled".
+    if says(&["found in chain"]) {
+        return Failure::new(ErrorClass::Auth, "no AWS credential was found").advise(found.advice());
+    }
     let advice = if says(&["sso", "session has expired", "expired token", "login"]) {
         format!("log in again: `{}`", found.login())
-    } else if says(&["profile"]) && says(&["not defined", "not found", "was not", "no profile"]) {
+    } else if says(&["profile"]) && says(&["not defined", "not found", "no profile"]) {
         "`aws configure list-profiles` shows the profiles that exist".to_owned()
     } else {
         found.advice()
     };
+    let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
     Failure::new(ErrorClass::Auth, format!("no AWS credential from {}: {words}", found.origin())).advise(advice)
 }

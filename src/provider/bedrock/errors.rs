@@ -283,7 +283,7 @@ fn routing(words: &str, place: &Place<'_>) -> Option<String> {
 
 /// Why there is no answer at all, where the SDK says so.
 #[must_use]
-pub fn failed<E, R>(error: &SdkError<E, R>, found: &std::sync::Arc<credentials::Found>, place: &Place<'_>) -> Failure
+pub fn failed<E, R>(error: &SdkError<E, R>, found: &credentials::Found, place: &Place<'_>) -> Failure
 where
     E: Error + 'static,
     R: std::fmt::Debug + 'static,
@@ -416,4 +416,28 @@ pub fn refuses_streams(failure: &Failure) -> bool {
         ]
         .iter()
         .any(|phrase| words.contains(phrase))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::connector::{Call, Whose};
+    use super::{Place, elsewhere};
+    use crate::domain::failure::{ErrorClass, Failure};
+    use crate::provider::Limits;
+    use crate::provider::catalog::Catalog;
+
+    #[test]
+    fn a_host_that_does_not_exist_is_a_region_that_does_not_exist() {
+        let row = Catalog::with(&toml::Table::new()).and_then(|catalog| catalog.row("bedrock")).expect("a row");
+        for (region, class) in [("nowhere", ErrorClass::Region), ("eu-west-1", ErrorClass::Network)] {
+            let host = format!("bedrock-runtime.{region}.amazonaws.com");
+            let failure = Failure::new(ErrorClass::Network, format!("{host}: no such host (name not known)"));
+            let whose = Whose { row: row.clone(), model: "m".into(), host, credential: "AWS_ACCESS_KEY_ID".into() };
+            let call = Call::new(Arc::new(whose), Limits::default(), true);
+            let place = Place { call: &call, region, login: "aws sso login" };
+            assert_eq!(elsewhere(failure, &place).class, class);
+        }
+    }
 }

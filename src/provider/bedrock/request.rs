@@ -294,8 +294,12 @@ fn cap(request: &ChatRequest, facts: &ModelFacts, ignored: &mut Vec<String>) -> 
 
 /// Puts the wish for thinking where the model wants it; true where it thinks.
 fn effort(request: &ChatRequest, facts: &ModelFacts, cap: u32, body: &mut Value, ignored: &mut Vec<String>) -> bool {
+    let shown = request.settings.show_reasoning && facts.thinking == Thinking::Adaptive;
     let Some(effort) = request.settings.effort else {
-        return false;
+        if shown {
+            lay(body, "additionalModelRequestFields.thinking", json!({"type": "adaptive", "display": "summarized"}));
+        }
+        return shown;
     };
     let forced = matches!(request.tool_choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
     match facts.thinking {
@@ -333,7 +337,11 @@ fn effort(request: &ChatRequest, facts: &ModelFacts, cap: u32, body: &mut Value,
         Thinking::Adaptive => {
             let word =
                 within(effort, &[Effort::Low, Effort::Medium, Effort::High, Effort::Xhigh, Effort::Max], ignored);
-            lay(body, "additionalModelRequestFields.thinking", json!({"type": "adaptive"}));
+            let mut thinking = json!({"type": "adaptive"});
+            if shown {
+                thinking["display"] = "summarized".into();
+            }
+            lay(body, "additionalModelRequestFields.thinking", thinking);
             lay(body, "outputConfig.effort", word.into());
             true
         }
@@ -389,11 +397,12 @@ fn sampling(request: &ChatRequest, facts: &ModelFacts, thinks: bool, config: &mu
         config.remove("maxTokens");
         ignored.push("the output cap: Nova refuses one at the effort high, so the answer is not bounded".into());
     }
-    let refused = match (facts.temperature, thinks && facts.thinking != Thinking::Nova || unbounded) {
-        (false, _) => Some("this model refuses it"),
-        (true, true) => Some("it is refused while the model thinks"),
-        (true, false) => None,
-    };
+    let refused =
+        match (facts.takes_temperature(settings.effort), thinks && facts.thinking != Thinking::Nova || unbounded) {
+            (false, _) => Some("this model refuses it"),
+            (true, true) => Some("it is refused while the model thinks"),
+            (true, false) => None,
+        };
     for (name, key, value) in [("temperature", "temperature", settings.temperature), ("top_p", "topP", settings.top_p)]
     {
         match (value, refused) {
