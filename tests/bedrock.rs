@@ -1331,7 +1331,7 @@ async fn a_bearer_key_is_sent_as_it_is_and_what_it_shadows_is_said() {
     let server = Server::always(Reply::error(
         403,
         "AccessDeniedException",
-        "Authentication failed: Please make sure your API Key is valid.",
+        "Authentication failed: Please make sure your API Key is valid. (stale-CANARY)",
     ))
     .await;
     let env: Vec<(&str, &str)> = [&[("AWS_BEARER_TOKEN_BEDROCK", "stale-CANARY")], REGION].concat();

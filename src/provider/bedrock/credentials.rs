@@ -190,6 +190,19 @@ impl Found {
         }
     }
 
+    /// `text` without the secrets that were found.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        match &self.source {
+            Source::Bearer(key) => key.redact(text),
+            Source::Keys { secret, session, .. } => {
+                let text = secret.redact(text);
+                session.as_ref().map_or_else(|| text.clone(), |session| session.redact(&text))
+            }
+            Source::Profile | Source::Chain => text.to_owned(),
+        }
+    }
+
     /// The provider of signing credentials; `None` where a bearer key is sent instead.
     pub async fn provider(&self, wire: &Wire, region: &str) -> Option<SharedCredentialsProvider> {
         let config = self.config(wire, region);

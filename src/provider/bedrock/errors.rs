@@ -178,7 +178,7 @@ const TOO_LONG: &str = "send less, or choose a model with a larger context windo
 pub struct Place<'a> {
     pub call: &'a Call,
     pub region: &'a str,
-    pub login: &'a str,
+    pub found: &'a credentials::Found,
 }
 
 impl Place<'_> {
@@ -191,7 +191,7 @@ impl Place<'_> {
             .replace("{region}", self.region)
             .replace("{profiles}", &region::profiles(&whose.model, self.region))
             .replace("{credential}", &whose.credential)
-            .replace("{login}", self.login)
+            .replace("{login}", &self.found.login())
             .replace("{near}", &near)
     }
 }
@@ -247,6 +247,8 @@ fn told(mut api: ApiError, head: Option<&Head>, original: Option<u64>, place: &P
         api.class = if ours { ErrorClass::InvalidRequest } else { ErrorClass::Overloaded };
     }
     let caller = place.call.whose.caller();
+    // A server may echo what it was sent.
+    api.message = place.found.redact(&api.message);
     let mut failure = error::refused(api, head.map(|head| head.status), head.map(|head| &head.headers), &caller);
     failure.request_id = failure.request_id.or_else(|| {
         let seen = place.call.seen();
@@ -283,14 +285,14 @@ fn routing(words: &str, place: &Place<'_>) -> Option<String> {
 
 /// Why there is no answer at all, where the SDK says so.
 #[must_use]
-pub fn failed<E, R>(error: &SdkError<E, R>, found: &credentials::Found, place: &Place<'_>) -> Failure
+pub fn failed<E, R>(error: &SdkError<E, R>, place: &Place<'_>) -> Failure
 where
     E: Error + 'static,
     R: std::fmt::Debug + 'static,
 {
     // Before the connection's own faults: the places that were asked for credentials may have failed in any way.
     if inside::<CredentialsError>(error).is_some() {
-        return credentials::unusable(found, &last_words(error));
+        return credentials::unusable(place.found, &last_words(error));
     }
     if let Some(failure) = inside::<Failure>(error) {
         return elsewhere(failure.clone(), place);
@@ -307,7 +309,7 @@ where
     }
     let words = last_words(error);
     if words.contains("identity") || words.contains("credential") {
-        return credentials::unusable(found, &words);
+        return credentials::unusable(place.found, &words);
     }
     Failure::new(ErrorClass::Config, format!("the request could not be made: {words}")).advise("see it with --dry-run")
 }
@@ -425,8 +427,8 @@ mod tests {
     use super::super::connector::{Call, Whose};
     use super::{Place, elsewhere};
     use crate::domain::failure::{ErrorClass, Failure};
-    use crate::provider::Limits;
     use crate::provider::catalog::Catalog;
+    use crate::provider::{Choice, Limits};
 
     #[test]
     fn a_host_that_does_not_exist_is_a_region_that_does_not_exist() {
@@ -436,7 +438,8 @@ mod tests {
             let failure = Failure::new(ErrorClass::Network, format!("{host}: no such host (name not known)"));
             let whose = Whose { row: row.clone(), model: "m".into(), host, credential: "AWS_ACCESS_KEY_ID".into() };
             let call = Call::new(Arc::new(whose), Limits::default(), true);
-            let place = Place { call: &call, region, login: "aws sso login" };
+            let found = super::credentials::find(&Choice::default(), &|_| None);
+            let place = Place { call: &call, region, found: &found };
             assert_eq!(elsewhere(failure, &place).class, class);
         }
     }

@@ -214,7 +214,8 @@ impl Bedrock {
             };
             let off = format!("this machine's clock is off by {minutes} min");
             if clock_mended || self.own_clock || matches!(self.credentials.source, Source::Bearer(_)) {
-                failure.advice = Some(format!("set it right: {off}"));
+                let advice = failure.advice.take().unwrap_or_else(|| "set the clock".into());
+                failure.advice = Some(format!("{advice} ({off})"));
                 return Err(failure);
             }
             // The client has learnt the difference from the answer and signs with it from now on.
@@ -238,19 +239,18 @@ impl Bedrock {
             *request.body_mut() = SdkBody::from(body.as_str());
         };
         let wired = Builder::new().http_client(Wire::for_call(&self.net, call));
-        let login = self.credentials.login();
-        let place = Place { call, region, login: &login };
-        let arriving = Arriving::new(encoded.ignored, request.settings.cache, call, region, login.clone());
+        let place = Place { call, region, found: &self.credentials };
+        let arriving = Arriving::new(encoded.ignored, request.settings.cache, call, region, &self.credentials);
         if call.streamed {
             let sending = client.converse_stream().model_id(&self.model).customize();
             let sent = sending.mutate_request(fill).config_override(wired).send().await;
-            let output = sent.map_err(|error| errors::failed(&error, &self.credentials, &place))?;
+            let output = sent.map_err(|error| errors::failed(&error, &place))?;
             let request_id = output.request_id().map(str::to_owned);
             return Ok(arriving.streamed(request_id, output.stream));
         }
         let sending = client.converse().model_id(&self.model).customize();
         let sent = sending.mutate_request(fill).config_override(wired).send().await;
-        let output = sent.map_err(|error| errors::failed(&error, &self.credentials, &place))?;
+        let output = sent.map_err(|error| errors::failed(&error, &place))?;
         let request_id = output.request_id().map(str::to_owned);
         Ok(arriving.whole(request_id, output))
     }
@@ -340,7 +340,7 @@ pub struct Arriving {
     request_id: Option<String>,
     call: Arc<Call>,
     region: String,
-    login: String,
+    credentials: Arc<credentials::Found>,
     /// Any event has come: what breaks now may be billed.
     began: bool,
     ended: bool,
@@ -353,7 +353,7 @@ impl Arriving {
         cache: Option<CacheLifetime>,
         call: &Arc<Call>,
         region: &str,
-        login: String,
+        credentials: &Arc<credentials::Found>,
     ) -> Arriving {
         Arriving {
             queued: ignored.into_iter().map(ChatEvent::Ignored).collect(),
@@ -362,7 +362,7 @@ impl Arriving {
             request_id: None,
             call: Arc::clone(call),
             region: region.to_owned(),
-            login,
+            credentials: Arc::clone(credentials),
             began: false,
             ended: true,
             last_content: Instant::now(),
@@ -452,7 +452,7 @@ impl Arriving {
                 Err(error::unreadable(DecodeError::Cut(reason), self.began, &self.call.whose.caller()))
             }
             Err(fault) => {
-                let place = Place { call: &self.call, region: &self.region, login: &self.login };
+                let place = Place { call: &self.call, region: &self.region, found: &self.credentials };
                 let failure = errors::broken(&fault, self.began, &place);
                 let only_usage_is_missing =
                     self.reader.is_stopped() && matches!(failure.class, ErrorClass::Network | ErrorClass::Timeout);

@@ -294,14 +294,14 @@ fn cap(request: &ChatRequest, facts: &ModelFacts, ignored: &mut Vec<String>) -> 
 
 /// Puts the wish for thinking where the model wants it; true where it thinks.
 fn effort(request: &ChatRequest, facts: &ModelFacts, cap: u32, body: &mut Value, ignored: &mut Vec<String>) -> bool {
-    let shown = request.settings.show_reasoning && facts.thinking == Thinking::Adaptive;
+    let forced = matches!(request.tool_choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
+    let shown = request.settings.show_reasoning && facts.thinking == Thinking::Adaptive && !forced;
     let Some(effort) = request.settings.effort else {
         if shown {
             lay(body, "additionalModelRequestFields.thinking", json!({"type": "adaptive", "display": "summarized"}));
         }
         return shown;
     };
-    let forced = matches!(request.tool_choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
     match facts.thinking {
         Thinking::None | Thinking::Level if effort == Effort::None => false,
         Thinking::None | Thinking::Level => {
