@@ -26,7 +26,8 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
     let quirks = target.quirks;
     let mut ignored = Vec::new();
     let mut messages = Vec::new();
-    if let Some(system) = system(request, quirks) {
+    let schema_in_words = !target.facts.schema || matches!(quirks.schema, SchemaForm::JsonObject | SchemaForm::Prompt);
+    if let Some(system) = js::system(request, schema_in_words) {
         let role = if quirks.developer_role { "developer" } else { "system" };
         messages.push(json!({"role": role, "content": system}));
     }
@@ -51,17 +52,6 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
     Ok(Encoded { body, headers: Vec::new(), method: "", ignored })
 }
 
-/// The system prompt, with the schema in words where the row has no field for it.
-fn system(request: &ChatRequest, quirks: &Quirks) -> Option<String> {
-    let in_words = matches!(quirks.schema, SchemaForm::JsonObject | SchemaForm::Prompt);
-    let schema = request.settings.schema.as_ref().filter(|_| in_words).map(js::schema_in_words);
-    match (&request.system, schema) {
-        (Some(system), Some(schema)) => Some(format!("{system}\n\n{schema}")),
-        (Some(system), None) => Some(system.clone()),
-        (None, schema) => schema,
-    }
-}
-
 /// A user's message; results of tools become messages of their own, before it.
 fn user(message: &Message, quirks: &Quirks, messages: &mut Vec<Value>) -> Result<(), EncodeError> {
     let mut content = Vec::new();
@@ -80,13 +70,7 @@ fn user(message: &Message, quirks: &Quirks, messages: &mut Vec<Value>) -> Result
             Part::Reasoning(_) | Part::ToolCall(_) => {}
         }
     }
-    match content.as_slice() {
-        [] => {}
-        [Value::Object(only)] if only.get("type") == Some(&json!("text")) => {
-            messages.push(json!({"role": "user", "content": only.get("text")}));
-        }
-        _ => messages.push(json!({"role": "user", "content": content})),
-    }
+    messages.extend(js::content(content).map(|content| json!({"role": "user", "content": content})));
     Ok(())
 }
 
@@ -205,6 +189,7 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
     }
     if let Some(schema) = &settings.schema {
         match quirks.schema {
+            SchemaForm::JsonSchema if !facts.schema => {}
             SchemaForm::JsonSchema => {
                 let mut form = json!({"name": schema.name, "schema": schema.schema});
                 if js::is_strict(&schema.schema) {
@@ -246,16 +231,7 @@ fn tools(body: &mut Value, request: &ChatRequest) {
     if request.tools.is_empty() {
         return;
     }
-    let tools = request.tools.iter().map(|tool| {
-        let mut function = Map::new();
-        function.insert("name".into(), tool.name.clone().into());
-        if let Some(description) = &tool.description {
-            function.insert("description".into(), description.clone().into());
-        }
-        function.insert("parameters".into(), tool.parameters.clone());
-        json!({"type": "function", "function": function})
-    });
-    body["tools"] = tools.collect();
+    body["tools"] = request.tools.iter().map(js::function).collect();
     match &request.tool_choice {
         None => {}
         Some(ToolChoice::Auto) => body["tool_choice"] = "auto".into(),

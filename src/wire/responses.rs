@@ -34,7 +34,7 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
         }
     }
     let mut body = json!({"model": target.model});
-    if let Some(instructions) = instructions(request, target) {
+    if let Some(instructions) = js::system(request, !takes_schema(target)) {
         body["instructions"] = instructions.into();
     }
     body["input"] = input.into();
@@ -58,16 +58,6 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
 
 fn thinks(target: &Target<'_>) -> bool {
     target.facts.thinking != Thinking::None
-}
-
-/// The system prompt, with the schema in words where there is no field for it.
-fn instructions(request: &ChatRequest, target: &Target<'_>) -> Option<String> {
-    let schema = request.settings.schema.as_ref().filter(|_| !takes_schema(target)).map(js::schema_in_words);
-    match (&request.system, schema) {
-        (Some(system), Some(schema)) => Some(format!("{system}\n\n{schema}")),
-        (Some(system), None) => Some(system.clone()),
-        (None, schema) => schema,
-    }
 }
 
 fn takes_schema(target: &Target<'_>) -> bool {
