@@ -124,14 +124,12 @@ fn differences(exchange: &Value, got: &Decoded) -> Vec<String> {
         .flatten()
         .map(|call| {
             let parsed = &call["arguments"];
-            (text(&call["name"]), if parsed.is_null() { call["arguments_raw"].clone() } else { parsed.clone() })
+            let raw = call["arguments_raw"].as_str().and_then(|raw| serde_json::from_str(raw).ok());
+            (text(&call["name"]), if parsed.is_null() { raw.unwrap_or_default() } else { parsed.clone() })
         })
         .collect();
-    let made: Vec<(String, Value)> = got
-        .answer
-        .tool_calls()
-        .map(|call| (call.name.clone(), call.parsed().unwrap_or_else(|| call.arguments.clone().into())))
-        .collect();
+    let made: Vec<(String, Value)> =
+        got.answer.tool_calls().map(|call| (call.name.clone(), call.parsed().unwrap_or_default())).collect();
     let empty = |value: &Value| matches!(value, Value::Null) || value == "" || value == &serde_json::json!({});
     let equal = wanted.len() == made.len()
         && wanted.iter().zip(&made).all(|((name, arguments), (got_name, got))| {

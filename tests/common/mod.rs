@@ -155,6 +155,7 @@ pub fn rich_conversation() -> ChatRequest {
         }],
         tool_choice: Some(ToolChoice::Any),
         settings: Settings {
+            show_reasoning: false,
             temperature: Some(0.5),
             top_p: Some(0.75),
             max_tokens: Some(100),
