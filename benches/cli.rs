@@ -175,8 +175,7 @@ impl Race {
         for runner in &mut self.runners {
             runner.absent = child::run(&mut runner.command).err();
         }
-        let mut present: Vec<&mut Runner> =
-            self.runners.iter_mut().filter(|runner| runner.absent.is_none()).collect();
+        let mut present: Vec<&mut Runner> = self.runners.iter_mut().filter(|runner| runner.absent.is_none()).collect();
         let count = present.len();
         for round in 0..rounds {
             for turn in 0..count {
@@ -205,7 +204,8 @@ impl Race {
                 text.push_str(&format!("{:>10}", unit.show(value)));
             }
             if at > 0 && !ours.is_empty() {
-                let ratios: Vec<u64> = ours.iter().zip(&theirs).map(|(ours, theirs)| hundredths(*ours, *theirs)).collect();
+                let ratios: Vec<u64> =
+                    ours.iter().zip(&theirs).map(|(ours, theirs)| hundredths(*ours, *theirs)).collect();
                 let [_, ratio, _] = spread(&ratios);
                 text.push_str(&format!("   {} is {}.{:02}×", self.runners[0].name, ratio / 100, ratio % 100));
             }
@@ -292,10 +292,8 @@ fn machine() -> String {
 
 /// The load averages over 1, 5 and 15 minutes.
 fn load() -> String {
-    fs::read_to_string("/proc/loadavg").map_or_else(
-        |_| "not known here".to_owned(),
-        |text| text.split(' ').take(3).collect::<Vec<_>>().join(" "),
-    )
+    fs::read_to_string("/proc/loadavg")
+        .map_or_else(|_| "not known here".to_owned(), |text| text.split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
 
 fn say(text: &str) -> Result<(), Box<dyn Error>> {

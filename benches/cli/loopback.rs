@@ -73,8 +73,7 @@ fn stream(mut connection: &TcpStream, chunks: usize) -> io::Result<()> {
     }
     let stop = r#""choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null"#;
     event(connection, &format!("{{{common},{stop}}}"))?;
-    let usage =
-        format!(r#""usage":{{"prompt_tokens":9,"completion_tokens":{chunks},"total_tokens":{}}}"#, chunks + 9);
+    let usage = format!(r#""usage":{{"prompt_tokens":9,"completion_tokens":{chunks},"total_tokens":{}}}"#, chunks + 9);
     event(connection, &format!(r#"{{{common},"choices":[],{usage}}}"#))?;
     event(connection, "[DONE]")?;
     connection.write_all(b"0\r\n\r\n")
