@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stderr, reason = "the figures and the differences are what this test is run for")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,8 @@ use llmx::wire::body::Body;
 use llmx::wire::contract::{ApiError, DecodeError, Dialect};
 use llmx::wire::quirks::Quirks;
 use serde_json::Value;
+
+use common::answer_differences;
 
 /// What of the exchanges may differ, in hundredths of a percent: at least 99.5 % are equal.
 const ALLOWED_PER_10_000: usize = 50;
@@ -70,21 +74,6 @@ fn decode(dialect: Dialect, status: u16, body: &[u8], sizes: &mut dyn FnMut() ->
     }
 }
 
-/// Equal as JSON, numbers by their value: the expectation was written by another program.
-fn same(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
-        (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
-        }
-        (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left.iter().all(|(key, value)| right.get(key).is_some_and(|other| same(value, other)))
-        }
-        _ => left == right,
-    }
-}
-
 fn differences(exchange: &Value, got: &Decoded) -> Vec<String> {
     let want = &exchange["expect"];
     let mut differences = Vec::new();
@@ -115,41 +104,7 @@ fn differences(exchange: &Value, got: &Decoded) -> Vec<String> {
     if exchange["response"]["status"].as_u64() >= Some(400) {
         return differences;
     }
-    differ("text", text(&want["text"]), got.answer.text());
-    differ("reasoning", text(&want["reasoning_text"]), got.answer.reasoning().unwrap_or_default());
-    differ("refusal", text(&want["refusal"]), got.answer.refusal.clone());
-    let wanted: Vec<(String, Value)> = want["tool_calls"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|call| {
-            let parsed = &call["arguments"];
-            (text(&call["name"]), if parsed.is_null() { call["arguments_raw"].clone() } else { parsed.clone() })
-        })
-        .collect();
-    let made: Vec<(String, Value)> = got
-        .answer
-        .tool_calls()
-        .map(|call| (call.name.clone(), call.parsed().unwrap_or_else(|| call.arguments.clone().into())))
-        .collect();
-    let empty = |value: &Value| matches!(value, Value::Null) || value == "" || value == &serde_json::json!({});
-    let equal = wanted.len() == made.len()
-        && wanted.iter().zip(&made).all(|((name, arguments), (got_name, got))| {
-            name == got_name && (same(arguments, got) || empty(arguments) && empty(got))
-        });
-    if !equal {
-        differ("tool calls", format!("{wanted:?}"), format!("{made:?}"));
-    }
-    let stop = got.answer.finish.as_ref().map(|finish| finish.raw.clone());
-    differ("stop reason", text(&want["stop_reason"]), stop.unwrap_or_default());
-    if let Some(model) = want["model"].as_str() {
-        differ("model", model.to_owned(), got.answer.model_served.clone().unwrap_or_default());
-    }
-    let raw = got.answer.usage.as_ref().map(|usage| usage.raw.clone()).unwrap_or_default();
-    let neither = empty(&want["usage"]) && empty(&raw);
-    if !neither && !same(&want["usage"], &raw) {
-        differ("usage", want["usage"].to_string(), raw.to_string());
-    }
+    differences.extend(answer_differences(want, &got.answer));
     differences
 }
 

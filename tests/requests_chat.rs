@@ -321,6 +321,7 @@ fn settings(body: &Value, quirks: &mut Quirks, facts: &mut ModelFacts) -> Result
         _ => Vec::new(),
     };
     Ok(Settings {
+        show_reasoning: false,
         temperature: body["temperature"].as_f64(),
         top_p: body["top_p"].as_f64(),
         max_tokens: cap("max_tokens").or(cap("max_completion_tokens")),

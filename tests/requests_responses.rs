@@ -82,7 +82,7 @@ fn every_field_that_is_sent_is_one_that_servers_took() {
         ..Reasoning::default()
     };
     request.messages.push(Message { role: Role::Assistant, parts: vec![Part::Reasoning(open)] });
-    let (quirks, facts) = (Quirks::default(), ModelFacts::default());
+    let (quirks, facts) = (Quirks { encrypted_reasoning: true, ..Quirks::default() }, ModelFacts::default());
     let target = Target { model: "gpt-test", quirks: &quirks, facts: &facts, stream: true };
     let mut sent = BTreeSet::new();
     fields(&Dialect::Responses.encode(&request, &target).expect("it has a form").body, "", &mut sent);

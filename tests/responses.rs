@@ -345,7 +345,7 @@ fn encode(request: &ChatRequest, quirks: &Quirks, facts: &ModelFacts) -> Value {
 
 #[test]
 fn a_rich_conversation_has_the_documented_form() {
-    let (quirks, facts) = (Quirks::default(), ModelFacts::default());
+    let (quirks, facts) = (Quirks { encrypted_reasoning: true, ..Quirks::default() }, ModelFacts::default());
     let target = Target { model: "gpt-test", quirks: &quirks, facts: &facts, stream: true };
     let encoded = Dialect::Responses.encode(&rich(), &target).expect("it has a form");
     assert_eq!(
@@ -450,7 +450,7 @@ fn every_choice_of_tools_has_its_word() {
 #[test]
 fn an_attachment_without_a_form_is_refused_before_anything_is_sent() {
     let bytes = |mime| media(mime, MediaSource::Bytes(vec![1]), None);
-    let narrow = Quirks { images: false, documents: false, ..Quirks::default() };
+    let narrow = Quirks { images: false, documents: llmx::wire::quirks::DocumentForm::None, ..Quirks::default() };
     for (part, quirks) in [
         (Part::Audio(bytes("audio/wav")), Quirks::default()),
         (Part::Image(bytes("image/png")), narrow.clone()),

@@ -194,6 +194,7 @@ fn settings(args: &ChatArgs) -> Result<Settings, Failure> {
         max_tokens: args.max_tokens,
         seed: args.seed,
         effort: args.effort.map(effort),
+        show_reasoning: args.show_reasoning,
         schema: args.schema.as_deref().map(schema::read).transpose()?,
         ..Settings::default()
     };

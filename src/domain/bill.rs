@@ -1,7 +1,7 @@
 //! What became of a call, and what it costs.
 
 use super::money::Usd;
-use super::usage::Usage;
+use super::usage::{Meter, Usage};
 
 /// What is known of a call's consumption once it is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +29,14 @@ impl Outcome {
 /// How an amount came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
+    /// Reported usage at the rates of the price table.
+    Table,
     /// The response states the charge itself.
     Reported,
+    /// The final usage never came: an estimate from what was seen, with a bound beside it.
+    Estimated,
+    /// Nothing was seen: the most that it can have cost.
+    Ceiling,
     /// The simulator was given prices: no money was spent.
     Simulated,
     /// Written down as free.
@@ -45,7 +51,10 @@ impl Basis {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Basis::Table => "table",
             Basis::Reported => "reported",
+            Basis::Estimated => "estimated",
+            Basis::Ceiling => "ceiling",
             Basis::Simulated => "simulated",
             Basis::Free => "free",
             Basis::Unpriced => "unpriced",
@@ -54,10 +63,68 @@ impl Basis {
     }
 }
 
-/// The price of one call.
+/// The price of one call, and how it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bill {
     pub basis: Basis,
     /// `None`: unpriced, never zero.
     pub total: Option<Usd>,
+    /// The most that it can have cost, where the total is not certain.
+    pub at_most: Option<Usd>,
+    /// What the table says where the provider's own charge was booked: the difference is drift.
+    pub table: Option<Usd>,
+    /// One per meter (and per inner model); their sum is the table's amount.
+    pub lines: Vec<Line>,
+    /// The entry that the rates came from.
+    pub price: Option<PriceSource>,
+    /// What the reader of the bill should know: a fallback, an unread field, a served model that differs.
+    pub notes: Vec<String>,
+}
+
+impl Bill {
+    /// A bill without lines.
+    #[must_use]
+    pub fn of(basis: Basis, total: Option<Usd>) -> Bill {
+        Bill { basis, total, at_most: None, table: None, lines: Vec::new(), price: None, notes: Vec::new() }
+    }
+}
+
+/// One line of a bill: quantity × rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub meter: Meter,
+    pub quantity: u64,
+    /// The exact rate after every factor, as a decimal: USD per 1,000,000 tokens, or per 1,000 uses for a fee.
+    pub rate: String,
+    /// Rounded half to even, once.
+    pub usd: Usd,
+    /// The model that the rate belongs to, where it is not the call's (an inner call).
+    pub model: Option<String>,
+}
+
+/// Where rates come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceSource {
+    /// `bundled`, or the user's file.
+    pub table: String,
+    /// The table's version and the SHA-256 of its text, in hex.
+    pub version: String,
+    pub sha256: String,
+    /// `provider/model` of the entry.
+    pub entry: String,
+    /// The instant from which the row holds (RFC 3339), where it is dated.
+    pub row_from: Option<String>,
+    /// The day on which the price was checked.
+    pub checked: Option<String>,
+}
+
+/// The most that a request can cost, said before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// `None`: unpriced or not boundable; `reasons` says why.
+    pub ceiling: Option<Usd>,
+    /// Upper bounds in tokens that the ceiling was made from.
+    pub input_bound: u64,
+    pub output_bound: Option<u64>,
+    pub reasons: Vec<String>,
 }

@@ -135,6 +135,8 @@ pub struct Settings {
     pub seed: Option<i64>,
     pub stop: Vec<String>,
     pub effort: Option<Effort>,
+    /// The user wants to see the thinking: it is asked for where an API leaves it out otherwise.
+    pub show_reasoning: bool,
     /// The answer must be JSON that fits this schema.
     pub schema: Option<Schema>,
     /// Keep the prompt in the provider's cache: a cache point after the system prompt and after the last message.

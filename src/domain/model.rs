@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::chat::Effort;
+
 /// A model at a provider, perhaps in a region: `openai/gpt-5.2`, `bedrock@eu-west-1/eu.anthropic.claude-sonnet-4-6`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelName {
@@ -29,6 +31,8 @@ impl fmt::Display for ModelName {
 pub struct ModelFacts {
     /// It takes `temperature` and `top_p`.
     pub temperature: bool,
+    /// It takes them only beside the effort `none` (GPT-5.1 to 5.6); `temperature` is then false.
+    pub temperature_at_none: bool,
     pub seed: bool,
     pub stop: bool,
     pub system: bool,
@@ -47,6 +51,7 @@ impl Default for ModelFacts {
     fn default() -> ModelFacts {
         ModelFacts {
             temperature: true,
+            temperature_at_none: false,
             seed: true,
             stop: true,
             system: true,
@@ -56,6 +61,14 @@ impl Default for ModelFacts {
             max_completion_tokens: false,
             streams: true,
         }
+    }
+}
+
+impl ModelFacts {
+    /// Whether `temperature` and `top_p` may go beside this effort (`None`: not asked for).
+    #[must_use]
+    pub fn takes_temperature(&self, effort: Option<Effort>) -> bool {
+        self.temperature || (self.temperature_at_none && effort == Some(Effort::None))
     }
 }
 

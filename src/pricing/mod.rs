@@ -9,11 +9,11 @@ pub fn bill(outcome: &Outcome, simulated: bool) -> Bill {
     let charge = outcome.usage().and_then(|usage| usage.charge.as_ref());
     let total = charge.and_then(|charge| charge.usd.checked_add(charge.upstream.unwrap_or_default()));
     match (outcome, total) {
-        (Outcome::NeverSent, _) => Bill { basis: Basis::Nothing, total: Some(Usd::default()) },
-        (_, Some(total)) if simulated => Bill { basis: Basis::Simulated, total: Some(total) },
-        (_, None) if simulated => Bill { basis: Basis::Free, total: Some(Usd::default()) },
-        (Outcome::Reported(_), Some(total)) => Bill { basis: Basis::Reported, total: Some(total) },
-        (Outcome::Reported(_) | Outcome::Unconfirmed { .. }, _) => Bill { basis: Basis::Unpriced, total: None },
+        (Outcome::NeverSent, _) => Bill::of(Basis::Nothing, Some(Usd::default())),
+        (_, Some(total)) if simulated => Bill::of(Basis::Simulated, Some(total)),
+        (_, None) if simulated => Bill::of(Basis::Free, Some(Usd::default())),
+        (Outcome::Reported(_), Some(total)) => Bill::of(Basis::Reported, Some(total)),
+        (Outcome::Reported(_) | Outcome::Unconfirmed { .. }, _) => Bill::of(Basis::Unpriced, None),
     }
 }
 

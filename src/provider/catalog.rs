@@ -341,9 +341,11 @@ fn looks_like_region(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use toml::Table;
 
-    use super::Catalog;
+    use super::{Auth, Catalog, Row};
     use crate::domain::failure::ErrorClass;
 
     fn catalog() -> Catalog {
@@ -357,6 +359,90 @@ mod tests {
             let row = catalog.row(id).expect(id);
             assert!(!row.api.is_empty(), "{id} speaks nothing");
             assert!(row.docs.is_some() && row.read.is_some(), "{id} names no docs or day");
+        }
+    }
+
+    #[test]
+    fn every_base_url_is_https_or_loopback_and_joins_its_paths_with_one_slash() {
+        for row in catalog().rows() {
+            let urls = row.base_url.iter().chain(row.hosts.values());
+            for url in urls {
+                assert!(url.starts_with("https://") || url.starts_with("http://localhost"), "{}: {url}", row.id);
+                assert!(!url.ends_with('/'), "{}: {url}", row.id);
+            }
+            let when = row.when.iter().flat_map(|when| when.paths.iter());
+            for (dialect, path) in row.paths.iter().chain(when) {
+                assert!(path.starts_with('/'), "{}: {path}", row.id);
+                assert!(
+                    row.api.contains(dialect),
+                    "{} has a path for {}, which it does not speak",
+                    row.id,
+                    dialect.as_str()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_in_a_url_has_variables_that_fill_it() {
+        for row in catalog().rows() {
+            let when = row.when.iter().flat_map(|when| when.paths.values());
+            let texts = row.base_url.iter().chain(row.paths.values()).chain(when);
+            for place in texts.flat_map(|text| text.split('{').skip(1).filter_map(|rest| rest.split('}').next())) {
+                let known = matches!(place, "model" | "method") || row.vars.contains_key(place);
+                assert!(known, "{}: nothing fills {{{place}}}", row.id);
+            }
+            assert!(row.when.iter().all(|when| row.vars.contains_key(&when.var)), "{}", row.id);
+        }
+    }
+
+    #[test]
+    fn every_variable_looks_like_one_and_a_row_that_needs_a_key_names_it() {
+        let plain = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_uppercase())
+                && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        for row in catalog().rows() {
+            let names = row.key.iter().chain(&row.token).chain(&row.base_url_env).chain(row.vars.values().flatten());
+            assert!(names.clone().all(|name| plain(name)), "{}: {:?}", row.id, names.collect::<Vec<_>>());
+            assert!(row.auth != Auth::Key || !row.key.is_empty(), "{} names no key", row.id);
+            assert!(row.key_file.is_none(), "{}: a file is the user's", row.id);
+        }
+    }
+
+    /// So `-m gpt-4o` means OpenAI although clouds and routers serve it, too.
+    #[test]
+    fn a_makers_own_id_of_a_model_is_no_other_rows() {
+        let catalog = catalog();
+        for maker in ["openai", "anthropic", "gemini", "xai", "mistral", "deepseek", "cohere", "moonshot", "zai"] {
+            for model in catalog.row(maker).expect(maker).models {
+                let name = catalog.model(&model).map(|name| name.to_string());
+                assert_eq!(name, Ok(format!("{maker}/{model}")));
+            }
+        }
+    }
+
+    #[test]
+    fn ids_and_aliases_are_each_said_once() {
+        let mut seen = BTreeSet::new();
+        let rows: Vec<Row> = catalog().rows().collect();
+        for name in rows.iter().flat_map(|row| std::iter::once(&row.id).chain(&row.aliases)) {
+            assert!(seen.insert(name.clone()), "{name} stands for two providers");
+        }
+        assert!(rows.len() >= 50, "{}", rows.len());
+    }
+
+    #[test]
+    fn every_provider_of_the_recorded_exchanges_and_every_prefix_of_litellm_resolves() {
+        let recorded = "anthropic azure bedrock bedrock-mantle cerebras cohere crusoe deepseek doubleword gemini gpustack \
+            groq heroku huggingface litellm-proxy llamacpp mistral mistralrs ollama openai openrouter perplexity portkey \
+            pydantic-gateway snowflake together venice vertex vllm writer xai zai";
+        let litellm = "vertex_ai azure_ai together_ai fireworks_ai hosted_vllm lm_studio ollama_chat cohere_chat deepinfra \
+            bedrock_converse bedrock_mantle nvidia_nim litellm_proxy meta_llama dashscope volcengine friendliai veniceai \
+            featherless_ai ai21_chat amazon_nova docker_model_runner vercel_ai_gateway xiaomi_mimo";
+        for id in recorded.split_whitespace().chain(litellm.split_whitespace()) {
+            let row = catalog().row(id);
+            assert!(row.is_ok(), "{id}: {row:?}");
         }
     }
 

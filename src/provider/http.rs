@@ -296,7 +296,7 @@ fn header_value(value: &str, name: &str) -> Result<HeaderValue, Failure> {
 }
 
 /// The base URL where something moved it: the flag, our variable, the SDK's variable.
-fn moved_base(row: &Row, choice: &Choice, env: Env<'_>) -> Option<(String, String)> {
+pub(super) fn moved_base(row: &Row, choice: &Choice, env: Env<'_>) -> Option<(String, String)> {
     if let Some(base) = &choice.base_url {
         return Some((base.clone(), "--base-url".into()));
     }
@@ -305,7 +305,7 @@ fn moved_base(row: &Row, choice: &Choice, env: Env<'_>) -> Option<(String, Strin
 }
 
 /// A base URL as users write them: `localhost:8080` is plain http; `0.0.0.0` (a server's listening address) is this machine.
-fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
+pub(super) fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
     let text = text.trim();
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let wrong = |reason: String| {
@@ -470,7 +470,7 @@ fn joined(base: &Url, path: &str) -> String {
     format!("{base}{}", &path[overlap..])
 }
 
-fn host_of(url: &Url) -> String {
+pub(super) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or("the host");
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

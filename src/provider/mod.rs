@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::chat::{ChatEvent, ChatRequest};
-use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::failure::Failure;
 use crate::domain::model::{ModelFacts, ModelName};
 use crate::wire::contract::Dialect;
 use catalog::{Row, Transport};
@@ -110,8 +110,11 @@ impl Provider {
                 Ok(Provider::Bedrock(Box::new(bedrock::Bedrock::open(row, name, facts, choice, net, env)?)))
             }
             #[cfg(not(feature = "bedrock"))]
-            Transport::Bedrock => Err(Failure::new(ErrorClass::Config, "this build of llmx is without Amazon Bedrock")
-                .advise("build it with the feature `bedrock`, which is on by default")),
+            Transport::Bedrock => Err(Failure::new(
+                crate::domain::failure::ErrorClass::Config,
+                "this build of llmx is without Amazon Bedrock",
+            )
+            .advise("build it with the feature `bedrock`, which is on by default")),
         }
     }
 

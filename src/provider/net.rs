@@ -32,7 +32,7 @@ impl Net {
     /// # Errors
     /// `config` where the CA file cannot be read.
     pub fn client(&self, url: &Url) -> Result<Client, Failure> {
-        let (here, bare) = (is_loopback(url), url.scheme() == "http");
+        let (here, bare) = (is_loopback(url) || is_instance(url), url.scheme() == "http");
         let slot = &self.clients[usize::from(here) + 2 * usize::from(bare)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
@@ -112,6 +112,12 @@ impl Net {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
+}
+
+/// Whether a URL is of the cloud's own service beside this machine, which hands out its credentials: never by a proxy.
+fn is_instance(url: &Url) -> bool {
+    // 169.254.169.254, 169.254.170.2, 169.254.170.23 and their IPv6 twins under fd00:ec2::/32.
+    url.host_str().is_some_and(|host| host.starts_with("169.254.") || host.starts_with("[fd00:ec2:"))
 }
 
 /// Whether a URL's host is this machine.

@@ -261,7 +261,7 @@ impl Highlighter {
         let mut at = 0;
         let mut plain = 0;
         if let Some((quote, face)) = self.within {
-            at = self.to_close(line, 0, quote, face);
+            at = self.close_of(line, 0, quote, face);
             runs.push((face, &line[..at]));
             plain = at;
         }
@@ -296,12 +296,12 @@ impl Highlighter {
             && rest.starts_with(open)
         {
             let comment = Quote { open, close, escapes: false, lines: true };
-            return (Face::COMMENT, self.to_close(line, at + open.len(), comment, Face::COMMENT));
+            return (Face::COMMENT, self.close_of(line, at + open.len(), comment, Face::COMMENT));
         }
         if let Some(quote) = language.strings.iter().find(|quote| rest.starts_with(quote.open))
             && (starts_word || !quote.open.starts_with(char::is_alphabetic))
         {
-            return (Face::STRING, self.to_close(line, at + quote.open.len(), *quote, Face::STRING));
+            return (Face::STRING, self.close_of(line, at + quote.open.len(), *quote, Face::STRING));
         }
         let Some(first) = rest.chars().next() else { return (Face::PLAIN, line.len()) };
         if !is_word(first) && !matches!(first, '#' | '@') {
@@ -321,7 +321,7 @@ impl Highlighter {
     }
 
     /// The end of what `quote` closes, from `from` on; what may go over lines and does not end here is remembered.
-    fn to_close(&mut self, line: &str, from: usize, quote: Quote, face: Face) -> usize {
+    fn close_of(&mut self, line: &str, from: usize, quote: Quote, face: Face) -> usize {
         self.within = None;
         let mut escaped = false;
         for (offset, character) in line[from..].char_indices() {
@@ -402,5 +402,74 @@ fn diff_face(line: &str) -> Face {
         Some(b'-') => Face::REMOVED,
         Some(b'@') => Face::COMMENT,
         _ => Face::PLAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Highlighter, LANGUAGES, LINE_BYTES_MAX, same_language};
+    use crate::render::face::Face;
+
+    /// Each line's pieces that are not plain, with a letter for what they are.
+    fn coloured(info: &str, code: &str) -> Vec<String> {
+        let mut highlighter = Highlighter::of(info);
+        code.lines()
+            .map(|line| {
+                let runs = highlighter.line(line);
+                assert_eq!(runs.iter().map(|(_, text)| *text).collect::<String>(), line);
+                let named = runs.iter().filter_map(|(face, text)| Some(format!("{}:{text}", letter(*face)?)));
+                named.collect::<Vec<String>>().join(" ")
+            })
+            .collect()
+    }
+
+    fn letter(face: Face) -> Option<char> {
+        let letters = [
+            (Face::COMMENT, 'c'),
+            (Face::KEYWORD, 'k'),
+            (Face::STRING, 's'),
+            (Face::NUMBER, 'n'),
+            (Face::ADDED, '+'),
+            (Face::REMOVED, '-'),
+        ];
+        letters.into_iter().find(|(known, _)| face == *known).map(|(_, letter)| letter)
+    }
+
+    #[test]
+    fn comments_strings_numbers_and_keywords_are_told_apart() {
+        assert_eq!(coloured("rust", "let x = \"a\\\"b\"; // 1"), ["k:let s:\"a\\\"b\" c:// 1"]);
+        assert_eq!(coloured("py", "if x1 == 0x1F: # why"), ["k:if n:0x1F c:# why"]);
+        assert_eq!(coloured("sh", "echo $#a '#no' # yes"), ["k:echo s:'#no' c:# yes"]);
+        assert_eq!(coloured("SQL", "select 1.5 -- n"), ["k:select n:1.5 c:-- n"]);
+        assert_eq!(coloured("json", "{\"a\": true}"), ["s:\"a\" k:true"]);
+        assert_eq!(coloured("diff", "+a\n-b\n c"), ["+:+a", "-:-b", ""]);
+    }
+
+    #[test]
+    fn what_goes_over_lines_is_remembered() {
+        assert_eq!(coloured("c", "/* a\nint\n*/ int"), ["c:/* a", "c:int", "c:*/ k:int"]);
+        assert_eq!(coloured("python", "\"\"\"a\ndef\n\"\"\" def"), ["s:\"\"\"a", "s:def", "s:\"\"\" k:def"]);
+    }
+
+    #[test]
+    fn an_apostrophe_does_not_swallow_the_line() {
+        assert_eq!(coloured("rust", "fn f<'a>(x: &'a str) {}"), ["k:fn"]);
+        assert_eq!(coloured("java", "it's new"), ["s:' k:new"]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_alone() {
+        assert_eq!(coloured("brainfuck", "if 1 'x'"), [""]);
+        assert_eq!(coloured("rust", &format!("let {}", "x".repeat(LINE_BYTES_MAX))), [""]);
+    }
+
+    #[test]
+    fn names_mean_one_language_only() {
+        let mut names: Vec<&str> = LANGUAGES.iter().flat_map(|language| language.names.iter().copied()).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert!(same_language("Py", "python") && same_language("{.rust}", "rs") && !same_language("js", "ts"));
     }
 }

@@ -8,6 +8,8 @@
 
 mod inline;
 mod table;
+#[cfg(test)]
+mod tests;
 mod wrap;
 
 use self::inline::Inline;
@@ -16,6 +18,12 @@ use self::wrap::Wrap;
 use super::face::Face;
 use super::highlight::Highlighter;
 use crate::domain::untrusted::visible;
+
+/// Work done, in steps, which a test counts.
+#[cfg(test)]
+use self::tests::spend;
+#[cfg(not(test))]
+const fn spend(_steps: usize) {}
 
 /// How a text is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +72,9 @@ enum Block {
         mark: char,
         count: usize,
         indent: usize,
-        code: Highlighter,
+        code: Code,
     },
-    Indented {
-        blank_lines: usize,
-    },
+    Indented(Code),
     /// A line with `|` that may turn out to be a table's head.
     Head(String),
     Table(Table),
@@ -203,9 +209,7 @@ impl Markdown {
     fn next_line(&mut self) {
         self.line = match self.block {
             Block::None | Block::Paragraph => Line::Start(String::new()),
-            Block::Fenced { .. } | Block::Indented { .. } | Block::Head(_) | Block::Table(_) => {
-                Line::Whole(String::new())
-            }
+            Block::Fenced { .. } | Block::Indented(_) | Block::Head(_) | Block::Table(_) => Line::Whole(String::new()),
         };
     }
 
@@ -263,48 +267,44 @@ impl Markdown {
 
     /// A line inside code; false if the code has ended before it.
     fn in_code(&mut self, line: &str) -> bool {
-        if !matches!(self.block, Block::Fenced { .. } | Block::Indented { .. }) {
-            return false;
-        }
         let mut cursor = Cursor::new(line);
-        let inside = self.around.iter().all(|container| cursor.enter(container)) || cursor.is_blank();
         match &mut self.block {
-            Block::Fenced { mark, count, indent, code } if inside => {
+            Block::Fenced { mark, count, indent, code } => {
+                // Models forget the indent of an item; only its fence ends code there.
+                let in_item = |container: &Container| matches!(container, Container::Item { .. });
+                if !self.around.iter().all(|container| cursor.enter(container) || in_item(container)) {
+                    self.block = Block::None;
+                    return false;
+                }
                 let body = cursor.body().trim_end();
                 if cursor.indent() < 4 && body.len() >= *count && body.chars().all(|character| character == *mark) {
                     self.block = Block::None;
                 } else {
                     cursor.skip(*indent);
-                    code_line(&cursor.text(), code, &mut self.out);
+                    code.line(&cursor.text(), &mut self.out);
                 }
                 true
             }
-            Block::Indented { blank_lines } if cursor.is_blank() => {
-                *blank_lines += 1;
-                true
-            }
-            Block::Indented { blank_lines } if inside && cursor.indent() >= 4 => {
-                for _ in 0..std::mem::take(blank_lines) {
-                    self.out.verbatim(&[]);
+            Block::Indented(code) => {
+                let inside = self.around.iter().all(|container| cursor.enter(container));
+                if inside && (cursor.indent() >= 4 || cursor.is_blank()) {
+                    cursor.skip(4);
+                    code.line(&cursor.text(), &mut self.out);
+                    return true;
                 }
-                cursor.skip(4);
-                code_line(&cursor.text(), &mut Highlighter::none(), &mut self.out);
-                true
-            }
-            Block::Indented { blank_lines } if *blank_lines > 0 => {
-                self.block = Block::None;
-                self.out.owe_gap(&prefix(&self.around));
-                false
-            }
-            _ => {
+                if code.blank_lines > 0 {
+                    self.out.owe_gap(&prefix(&self.around));
+                }
                 self.block = Block::None;
                 false
             }
+            Block::None | Block::Paragraph | Block::Head(_) | Block::Table(_) => false,
         }
     }
 
     /// What `line` is, as far as it can be said; all of it is there if `complete`.
     fn look(&self, line: &str, complete: bool) -> Sight {
+        spend(line.len());
         let mut cursor = Cursor::new(line);
         let mut goes_on = 0;
         for container in &self.around {
@@ -445,13 +445,14 @@ impl Markdown {
             Kind::Fence { mark, count, indent } => {
                 let colour = self.out.colour();
                 let code = if colour { Highlighter::of(&content[count..]) } else { Highlighter::none() };
-                self.block = Block::Fenced { mark, count, indent, code };
+                self.block = Block::Fenced { mark, count, indent, code: Code::new(code) };
             }
             Kind::Indented => {
                 let mut cursor = Cursor { line, at: found.content, column: found.column, spare: found.spare };
                 cursor.skip(4);
-                code_line(&cursor.text(), &mut Highlighter::none(), &mut self.out);
-                self.block = Block::Indented { blank_lines: 0 };
+                let mut code = Code::new(Highlighter::none());
+                code.line(&cursor.text(), &mut self.out);
+                self.block = Block::Indented(code);
             }
             Kind::Row => self.block = Block::Head(content.to_owned()),
         }
@@ -495,7 +496,7 @@ impl Markdown {
                 self.close_block();
             }
             Block::Table(table) => table.show(&mut self.out),
-            Block::None | Block::Fenced { .. } | Block::Indented { .. } => {}
+            Block::None | Block::Fenced { .. } | Block::Indented(_) => {}
         }
     }
 }
@@ -504,13 +505,31 @@ fn rest(line: &str, content: usize) -> &str {
     line[content..].trim_start_matches([' ', '\t'])
 }
 
-fn code_line(line: &str, code: &mut Highlighter, out: &mut Wrap) {
-    if line.trim().is_empty() {
-        return out.verbatim(&[]);
+/// Lines of code. Blank ones wait for the next that is not: those at the end are not shown.
+#[derive(Debug)]
+struct Code {
+    highlighter: Highlighter,
+    blank_lines: usize,
+}
+
+impl Code {
+    fn new(highlighter: Highlighter) -> Code {
+        Code { highlighter, blank_lines: 0 }
     }
-    let mut runs = vec![(Face::PLAIN, CODE_INDENT)];
-    runs.extend(code.line(line));
-    out.verbatim(&runs);
+
+    fn line(&mut self, line: &str, out: &mut Wrap) {
+        if line.trim().is_empty() {
+            self.highlighter.line(line);
+            self.blank_lines += 1;
+            return;
+        }
+        for _ in 0..std::mem::take(&mut self.blank_lines) {
+            out.verbatim(&[]);
+        }
+        let mut runs = vec![(Face::PLAIN, CODE_INDENT)];
+        runs.extend(self.highlighter.line(line));
+        out.verbatim(&runs);
+    }
 }
 
 /// What stands before each line inside these containers.

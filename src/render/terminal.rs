@@ -195,9 +195,11 @@ fn write(stream: &'static str, to: &mut impl Write, bytes: &[u8]) -> Result<Writ
     }
 }
 
+/// Asked here and not through `terminal_size`, which takes a terminal of no rows (`stty cols 8` alone) to have no columns.
 #[cfg(unix)]
 fn columns_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
-    terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0)
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 #[cfg(windows)]
@@ -219,8 +221,9 @@ mod tests {
 
     #[test]
     fn colour_is_decided_for_each_stream() {
+        type Case = (Colour, bool, &'static [(&'static str, &'static str)], bool);
         const TERM: (&str, &str) = ("TERM", "xterm");
-        let cases: [(Colour, bool, &[(&str, &str)], bool); 16] = [
+        let cases: [Case; 16] = [
             (Colour::Auto, true, &[TERM], true),
             (Colour::Auto, false, &[TERM], false),
             (Colour::Auto, true, &[], false),

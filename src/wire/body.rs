@@ -54,7 +54,14 @@ impl Body {
         if self.frames.is_empty() {
             return Err(DecodeError::Cut("the answer is empty".into()));
         }
-        self.decoder.end(out)
+        match self.decoder.end(out) {
+            // The server said itself that this was all, only not why.
+            Err(DecodeError::Cut(_)) if self.frames.is_done() && self.text > 0 => {
+                out.push(ChatEvent::Note("the answer ended without a finish reason".into()));
+                Ok(())
+            }
+            ended => ended,
+        }
     }
 
     /// The model has finished; only late usage can follow.

@@ -10,12 +10,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
-use super::quirks::{EffortForm, Quirks, ReasoningBack, SchemaForm, SeedForm};
+use super::quirks::{DocumentForm, EffortForm, Quirks, ReasoningBack, SchemaForm, SeedForm};
 use super::{errors, json as js, usage};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, Message, Part, Reasoning, Role, Settings, ToolCall,
     ToolChoice,
 };
+use crate::domain::model::Thinking;
 
 /// The body of `POST /chat/completions`.
 ///
@@ -25,7 +26,8 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
     let quirks = target.quirks;
     let mut ignored = Vec::new();
     let mut messages = Vec::new();
-    if let Some(system) = system(request, quirks) {
+    let schema_in_words = !target.facts.schema || matches!(quirks.schema, SchemaForm::JsonObject | SchemaForm::Prompt);
+    if let Some(system) = js::system(request, schema_in_words) {
         let role = if quirks.developer_role { "developer" } else { "system" };
         messages.push(json!({"role": role, "content": system}));
     }
@@ -50,17 +52,6 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
     Ok(Encoded { body, headers: Vec::new(), method: "", ignored })
 }
 
-/// The system prompt, with the schema in words where the row has no field for it.
-fn system(request: &ChatRequest, quirks: &Quirks) -> Option<String> {
-    let in_words = matches!(quirks.schema, SchemaForm::JsonObject | SchemaForm::Prompt);
-    let schema = request.settings.schema.as_ref().filter(|_| in_words).map(js::schema_in_words);
-    match (&request.system, schema) {
-        (Some(system), Some(schema)) => Some(format!("{system}\n\n{schema}")),
-        (Some(system), None) => Some(system.clone()),
-        (None, schema) => schema,
-    }
-}
-
 /// A user's message; results of tools become messages of their own, before it.
 fn user(message: &Message, quirks: &Quirks, messages: &mut Vec<Value>) -> Result<(), EncodeError> {
     let mut content = Vec::new();
@@ -79,19 +70,23 @@ fn user(message: &Message, quirks: &Quirks, messages: &mut Vec<Value>) -> Result
             Part::Reasoning(_) | Part::ToolCall(_) => {}
         }
     }
-    match content.as_slice() {
-        [] => {}
-        [Value::Object(only)] if only.get("type") == Some(&json!("text")) => {
-            messages.push(json!({"role": "user", "content": only.get("text")}));
-        }
-        _ => messages.push(json!({"role": "user", "content": content})),
-    }
+    messages.extend(js::content(content).map(|content| json!({"role": "user", "content": content})));
     Ok(())
 }
 
 fn file(document: &Media, quirks: &Quirks) -> Result<Value, EncodeError> {
-    if !quirks.documents {
-        return Err(EncodeError(format!("this provider takes no documents ({})", document.mime)));
+    match quirks.documents {
+        DocumentForm::File => {}
+        DocumentForm::DocumentUrl => {
+            let mut part = json!({"type": "document_url", "document_url": js::url_of(document)});
+            if let Some(name) = &document.name {
+                part["document_name"] = name.clone().into();
+            }
+            return Ok(part);
+        }
+        DocumentForm::None => {
+            return Err(EncodeError(format!("this provider takes no documents ({})", document.mime)));
+        }
     }
     let Some(data) = js::base64_of(document) else {
         return Err(EncodeError("Chat Completions takes documents as files, not as URLs".into()));
@@ -135,11 +130,15 @@ fn assistant(message: &Message, quirks: &Quirks) -> Value {
     match quirks.reasoning_back {
         ReasoningBack::Dropped => {}
         ReasoningBack::ReasoningContent if !thought.is_empty() => turn["reasoning_content"] = thought.into(),
-        ReasoningBack::ReasoningDetails => match thoughts.iter().find_map(|block| block.opaque.clone()) {
-            Some(details) => turn["reasoning_details"] = details,
-            None if !thought.is_empty() => turn["reasoning"] = thought.into(),
-            None => {}
-        },
+        ReasoningBack::ReasoningDetails => {
+            let opaque = thoughts.iter().filter_map(|block| block.opaque.as_ref()?.as_array());
+            let details: Vec<Value> = opaque.flatten().cloned().collect();
+            if !details.is_empty() {
+                turn["reasoning_details"] = details.into();
+            } else if !thought.is_empty() {
+                turn["reasoning"] = thought.into();
+            }
+        }
         ReasoningBack::ThinkingPart if !thought.is_empty() => {
             turn["content"] = json!([
                 {"type": "thinking", "thinking": [{"type": "text", "text": thought}]},
@@ -155,10 +154,14 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
     let (quirks, facts) = (target.quirks, target.facts);
     let mut refused = |what: &str| ignored.push(format!("{} does not take {what}", target.model));
     if let Some(temperature) = settings.temperature {
-        if facts.temperature { body["temperature"] = json!(temperature) } else { refused("temperature") }
+        if facts.takes_temperature(settings.effort) {
+            body["temperature"] = json!(temperature);
+        } else {
+            refused("temperature");
+        }
     }
     if let Some(top_p) = settings.top_p {
-        if facts.temperature { body["top_p"] = json!(top_p) } else { refused("top_p") }
+        if facts.takes_temperature(settings.effort) { body["top_p"] = json!(top_p) } else { refused("top_p") }
     }
     if let Some(cap) = settings.max_tokens {
         let new_name = quirks.max_completion_tokens || facts.max_completion_tokens;
@@ -175,13 +178,18 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
         if quirks.stop && facts.stop { body["stop"] = json!(settings.stop) } else { refused("stop sequences") }
     }
     if let Some(level) = settings.effort {
-        match effort(level, quirks.effort) {
-            Some((key, value)) => js::lay(body, key, value),
-            None => refused("an effort"),
+        let form = if facts.thinking == Thinking::None { EffortForm::None } else { quirks.effort };
+        let fields = effort(level, form);
+        if fields.is_empty() {
+            refused("an effort");
+        }
+        for (key, value) in fields {
+            js::lay(body, key, value);
         }
     }
     if let Some(schema) = &settings.schema {
         match quirks.schema {
+            SchemaForm::JsonSchema if !facts.schema => {}
             SchemaForm::JsonSchema => {
                 let mut form = json!({"name": schema.name, "schema": schema.schema});
                 if js::is_strict(&schema.schema) {
@@ -201,15 +209,21 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
     }
 }
 
-fn effort(level: Effort, form: EffortForm) -> Option<(&'static str, Value)> {
+/// The fields that say how hard to think, each a dotted path; none where it cannot be said.
+fn effort(level: Effort, form: EffortForm) -> Vec<(&'static str, Value)> {
     let on = level != Effort::None;
+    let switch = || if on { "enabled" } else { "disabled" }.into();
     match form {
-        EffortForm::ReasoningEffort => Some(("reasoning_effort", level.as_str().into())),
-        EffortForm::Reasoning => Some(("reasoning.effort", level.as_str().into())),
-        EffortForm::ThinkingType => Some(("thinking.type", if on { "enabled" } else { "disabled" }.into())),
-        EffortForm::EnableThinking => Some(("enable_thinking", on.into())),
-        EffortForm::TemplateKwargs => Some(("chat_template_kwargs.enable_thinking", on.into())),
-        EffortForm::None => None,
+        EffortForm::ReasoningEffort => vec![("reasoning_effort", level.as_str().into())],
+        EffortForm::Reasoning => vec![("reasoning.effort", level.as_str().into())],
+        EffortForm::ThinkingType => vec![("thinking.type", switch())],
+        EffortForm::ThinkingAndEffort if on => {
+            vec![("thinking.type", switch()), ("reasoning_effort", level.as_str().into())]
+        }
+        EffortForm::ThinkingAndEffort => vec![("thinking.type", switch())],
+        EffortForm::EnableThinking => vec![("enable_thinking", on.into())],
+        EffortForm::TemplateKwargs => vec![("chat_template_kwargs.enable_thinking", on.into())],
+        EffortForm::None => Vec::new(),
     }
 }
 
@@ -217,16 +231,7 @@ fn tools(body: &mut Value, request: &ChatRequest) {
     if request.tools.is_empty() {
         return;
     }
-    let tools = request.tools.iter().map(|tool| {
-        let mut function = Map::new();
-        function.insert("name".into(), tool.name.clone().into());
-        if let Some(description) = &tool.description {
-            function.insert("description".into(), description.clone().into());
-        }
-        function.insert("parameters".into(), tool.parameters.clone());
-        json!({"type": "function", "function": function})
-    });
-    body["tools"] = tools.collect();
+    body["tools"] = request.tools.iter().map(js::function).collect();
     match &request.tool_choice {
         None => {}
         Some(ToolChoice::Auto) => body["tool_choice"] = "auto".into(),
@@ -260,6 +265,8 @@ struct Chunk<'a> {
     id: Lenient<'a>,
     #[serde(borrow, default)]
     model: Lenient<'a>,
+    #[serde(borrow, default)]
+    object: Lenient<'a>,
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
@@ -445,7 +452,9 @@ impl ChatCompletions {
                 }
             }
         }
-        self.details.extend(turn.reasoning_details.into_iter().flatten());
+        for detail in turn.reasoning_details.into_iter().flatten() {
+            self.detail(detail);
+        }
         match turn.content {
             Content::None => {}
             Content::Text(text) if text.is_empty() => {}
@@ -467,6 +476,27 @@ impl ChatCompletions {
         if let Some(function) = turn.function_call {
             let call = self.slot(Some(0), "");
             grow(call, &function);
+        }
+    }
+
+    /// A reasoning block comes in pieces with one index: they become one block again.
+    fn detail(&mut self, piece: Value) {
+        let same = |last: &Value| {
+            last["type"] == piece["type"] && last["index"] == piece["index"] && !piece["index"].is_null()
+        };
+        let Some(last) = self.details.last_mut().filter(|last| same(last)) else {
+            self.details.push(piece);
+            return;
+        };
+        for key in ["text", "summary", "data"] {
+            if let (Some(so_far), Some(more)) = (last[key].as_str(), piece[key].as_str()) {
+                last[key] = format!("{so_far}{more}").into();
+            }
+        }
+        for key in ["text", "summary", "data", "signature", "id", "format"] {
+            if last[key].is_null() && !piece[key].is_null() {
+                last[key] = piece[key].clone();
+            }
         }
     }
 
@@ -599,6 +629,7 @@ impl Decoder for ChatCompletions {
             self.started = model.is_some();
             out.push(ChatEvent::Started { id: id.map(Cow::into_owned), model: model.map(Cow::into_owned) });
         }
+        let is_completion = chunk.object.0.as_deref() == Some("chat.completion");
         let has_choices = chunk.choices.is_some();
         let mut inner_usage = None;
         for choice in chunk.choices.into_iter().flatten() {
@@ -610,10 +641,12 @@ impl Decoder for ChatCompletions {
                 return Err(self.refusal(choice.error.map_or("", RawValue::get), true, out));
             }
             inner_usage = choice.usage.or(inner_usage);
-            self.whole |= choice.message.is_some();
+            // Some servers send both, a delta in what is whole and the message so far in a stream: the object says which.
+            let whole = choice.message.is_some() && (choice.delta.is_none() || is_completion);
+            self.whole |= whole;
             // A null finish reason is none; an empty one is one only where the answer is whole (Snowflake).
-            let reason = choice.finish_reason.0.filter(|reason| !reason.is_empty() || choice.message.is_some());
-            if let Some(turn) = choice.message.or(choice.delta) {
+            let reason = choice.finish_reason.0.filter(|reason| !reason.is_empty() || whole);
+            if let Some(turn) = if whole { choice.message } else { choice.delta } {
                 self.turn(turn, out);
             }
             if let Some(reason) = reason
@@ -636,13 +669,17 @@ impl Decoder for ChatCompletions {
     }
 
     fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        self.hand_over_calls(out);
+        self.close_reasoning(out);
         if self.finished || self.whole {
+            self.hand_over_calls(out);
             return Ok(());
         }
         if !self.choices_seen {
             return Err(DecodeError::Cut("the answer holds no choice".into()));
         }
+        // A call whose arguments are whole was meant; half of one is nothing that can be called.
+        self.calls.retain(|(_, call)| call.parsed().is_some());
+        self.hand_over_calls(out);
         Err(DecodeError::Cut("the stream ended without a finish reason".into()))
     }
 
@@ -683,4 +720,68 @@ fn finish(raw: &str) -> Finish {
         _ => FinishReason::Other,
     };
     Finish { reason, raw: raw.to_owned(), detail: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::encode;
+    use crate::domain::chat::{ChatRequest, Effort, Media, MediaSource, Message, Part, Role, Settings};
+    use crate::domain::model::{ModelFacts, Thinking};
+    use crate::wire::contract::{Encoded, Target};
+    use crate::wire::quirks::{DocumentForm, EffortForm, Quirks};
+
+    fn encoded(parts: Vec<Part>, settings: Settings, quirks: &Quirks, facts: &ModelFacts) -> Encoded {
+        let request =
+            ChatRequest { messages: vec![Message { role: Role::User, parts }], settings, ..ChatRequest::default() };
+        let target = Target { model: "m", quirks, facts, stream: false };
+        encode(&request, &target).expect("the row has a form for it")
+    }
+
+    fn asked(effort: Effort, quirks: &Quirks, facts: &ModelFacts) -> Encoded {
+        let settings = Settings { effort: Some(effort), temperature: Some(0.5), ..Settings::default() };
+        encoded(vec![Part::Text("Hi".into())], settings, quirks, facts)
+    }
+
+    #[test]
+    fn where_switch_and_effort_are_two_fields_both_are_said() {
+        let quirks = Quirks { effort: EffortForm::ThinkingAndEffort, ..Quirks::default() };
+        let body = asked(Effort::Low, &quirks, &ModelFacts::default()).body;
+        assert_eq!((&body["thinking"], &body["reasoning_effort"]), (&json!({"type": "enabled"}), &json!("low")));
+        let body = asked(Effort::None, &quirks, &ModelFacts::default()).body;
+        assert_eq!((&body["thinking"], &body["reasoning_effort"]), (&json!({"type": "disabled"}), &Value::Null));
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_told_how_hard_to_think_is_not_told_and_the_user_is() {
+        let facts = ModelFacts { thinking: Thinking::None, ..ModelFacts::default() };
+        let encoded = asked(Effort::High, &Quirks::default(), &facts);
+        assert_eq!(encoded.body["reasoning_effort"], Value::Null);
+        assert_eq!(encoded.ignored, ["m does not take an effort"]);
+    }
+
+    #[test]
+    fn temperature_goes_beside_the_effort_none_where_only_that_is_allowed() {
+        let facts = ModelFacts { temperature: false, temperature_at_none: true, ..ModelFacts::default() };
+        assert_eq!(asked(Effort::None, &Quirks::default(), &facts).body["temperature"], json!(0.5));
+        let thinking = asked(Effort::Low, &Quirks::default(), &facts);
+        assert_eq!(thinking.body["temperature"], Value::Null);
+        assert_eq!(thinking.ignored, ["m does not take temperature"]);
+    }
+
+    #[test]
+    fn a_document_goes_as_a_url_where_that_is_the_form() {
+        let document = Media {
+            mime: "application/pdf".into(),
+            source: MediaSource::Bytes(b"%PDF".to_vec()),
+            name: Some("a.pdf".into()),
+        };
+        let quirks = Quirks { documents: DocumentForm::DocumentUrl, ..Quirks::default() };
+        let body = encoded(vec![Part::Document(document)], Settings::default(), &quirks, &ModelFacts::default()).body;
+        let part = json!({
+            "type": "document_url", "document_url": "data:application/pdf;base64,JVBERg==", "document_name": "a.pdf",
+        });
+        assert_eq!(body["messages"][0]["content"], json!([part]));
+    }
 }

@@ -3,7 +3,7 @@
 //! Shape: <https://docs.cohere.com/reference/chat>, <https://docs.cohere.com/reference/chat-stream>,
 //! <https://docs.cohere.com/docs/reasoning>, <https://docs.cohere.com/docs/structured-outputs> (read 2026-11-22).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::contract::{ApiError, DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
@@ -24,7 +24,7 @@ use crate::domain::usage::{Meter, Usage};
 pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, EncodeError> {
     let mut ignored = Vec::new();
     let mut messages = Vec::new();
-    if let Some(system) = system(request, target) {
+    if let Some(system) = js::system(request, !target.facts.schema) {
         messages.push(json!({"role": "system", "content": system}));
     }
     for message in &request.messages {
@@ -40,16 +40,6 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
         js::lay(&mut body, key, value.clone());
     }
     Ok(Encoded { body, headers: Vec::new(), method: "", ignored })
-}
-
-/// The system prompt, with the schema in words for a model that takes none.
-fn system(request: &ChatRequest, target: &Target<'_>) -> Option<String> {
-    let schema = request.settings.schema.as_ref().filter(|_| !target.facts.schema).map(js::schema_in_words);
-    match (&request.system, schema) {
-        (Some(system), Some(schema)) => Some(format!("{system}\n\n{schema}")),
-        (Some(system), None) => Some(system.clone()),
-        (None, schema) => schema,
-    }
 }
 
 /// A user's message; results of tools become messages of their own, before it.
@@ -76,13 +66,7 @@ fn user(message: &Message, messages: &mut Vec<Value>) -> Result<(), EncodeError>
             Part::Reasoning(_) | Part::ToolCall(_) => {}
         }
     }
-    match content.as_slice() {
-        [] => {}
-        [Value::Object(only)] if only.get("type") == Some(&json!("text")) => {
-            messages.push(json!({"role": "user", "content": only.get("text")}));
-        }
-        _ => messages.push(json!({"role": "user", "content": content})),
-    }
+    messages.extend(js::content(content).map(|content| json!({"role": "user", "content": content})));
     Ok(())
 }
 
@@ -171,20 +155,8 @@ fn tools(body: &mut Value, request: &ChatRequest) {
         Some(ToolChoice::Named(name)) => Some(name),
         _ => None,
     };
-    let offered: Vec<Value> = request
-        .tools
-        .iter()
-        .filter(|tool| only.is_none_or(|name| tool.name == *name))
-        .map(|tool| {
-            let mut function = Map::new();
-            function.insert("name".into(), tool.name.clone().into());
-            if let Some(description) = &tool.description {
-                function.insert("description".into(), description.clone().into());
-            }
-            function.insert("parameters".into(), tool.parameters.clone());
-            json!({"type": "function", "function": function})
-        })
-        .collect();
+    let offered: Vec<Value> =
+        request.tools.iter().filter(|tool| only.is_none_or(|name| tool.name == *name)).map(js::function).collect();
     if offered.is_empty() {
         return;
     }
@@ -471,6 +443,7 @@ mod tests {
                 seed: Some(7),
                 stop: vec!["END".into()],
                 effort: Some(Effort::Low),
+                show_reasoning: false,
                 schema: Some(Schema { name: "lake".into(), schema: json!({"type": "object"}) }),
                 cache: None,
                 extra: vec![("safety_mode".into(), json!("OFF")), ("thinking.token_budget".into(), json!(99))],

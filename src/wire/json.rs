@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::contract::DecodeError;
-use crate::domain::chat::{Media, MediaSource, Schema};
+use crate::domain::chat::{ChatRequest, Media, MediaSource, Tool};
 
 /// Parses one frame.
 ///
@@ -67,10 +67,42 @@ pub fn url_of(media: &Media) -> String {
     }
 }
 
-/// The words that ask for a schema where an API has no field for it.
+/// The system prompt; with the schema in words where an API or a model has no field for it. Empty text is none.
 #[must_use]
-pub fn schema_in_words(schema: &Schema) -> String {
-    format!("Answer only with JSON that fits this JSON Schema, without a code fence:\n{}", schema.schema)
+pub fn system(request: &ChatRequest, schema_in_words: bool) -> Option<String> {
+    let schema = request.settings.schema.as_ref().filter(|_| schema_in_words);
+    let words = schema.map(|schema| {
+        format!("Answer only with JSON that fits this JSON Schema, without a code fence:\n{}", schema.schema)
+    });
+    let texts: Vec<String> = request.system.clone().into_iter().chain(words).filter(|text| !text.is_empty()).collect();
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
+/// A tool's name, description and schema, the schema under the name that the API has for it.
+#[must_use]
+pub fn tool(tool: &Tool, schema_key: &str) -> Value {
+    let mut form = json!({"name": tool.name});
+    if let Some(description) = &tool.description {
+        form["description"] = description.clone().into();
+    }
+    form[schema_key] = tool.parameters.clone();
+    form
+}
+
+/// A tool as Chat Completions has it, and all who follow it.
+#[must_use]
+pub fn function(form: &Tool) -> Value {
+    json!({"type": "function", "function": tool(form, "parameters")})
+}
+
+/// A message's content: one text alone as a plain text, anything else as its parts. `None` where there is nothing.
+#[must_use]
+pub fn content(parts: Vec<Value>) -> Option<Value> {
+    match parts.as_slice() {
+        [] => None,
+        [only] if only["type"] == "text" => Some(only["text"].clone()),
+        _ => Some(parts.into()),
+    }
 }
 
 /// Whether a schema has the form that "strict" structured output demands: every object closed, every property required.

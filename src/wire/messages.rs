@@ -13,7 +13,7 @@ use super::usage::{self, Counts};
 use super::{errors, json as js};
 use crate::domain::chat::{
     CacheLifetime, ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, MediaSource, Message, Part, Reasoning,
-    Role, Schema, Settings, Tool, ToolCall, ToolChoice, ToolResult,
+    Role, Settings, Tool, ToolCall, ToolChoice, ToolResult,
 };
 use crate::domain::model::{ModelFacts, Thinking};
 use crate::domain::usage::{Iteration, Meter, Usage};
@@ -46,7 +46,7 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
     }
     let cap = output_cap(settings, target.facts, &mut ignored);
     body["max_tokens"] = cap.into();
-    if let Some(system) = system(request, target.facts) {
+    if let Some(system) = js::system(request, !target.facts.schema) {
         body["system"] = match &point {
             Some(point) => json!([{"type": "text", "text": system, "cache_control": point}]),
             None => system.into(),
@@ -85,14 +85,6 @@ fn output_cap(settings: &Settings, facts: &ModelFacts, ignored: &mut Vec<String>
             .push(format!("this API needs an output cap and none is known: {MAX_TOKENS} tokens; --max-tokens sets it"));
     }
     known.unwrap_or(MAX_TOKENS)
-}
-
-/// The system prompt, with the schema in words where the model has no field for it. Empty text is refused by the API.
-fn system(request: &ChatRequest, facts: &ModelFacts) -> Option<String> {
-    let system = request.system.clone().filter(|system| !system.is_empty());
-    let schema: Option<&Schema> = request.settings.schema.as_ref().filter(|_| !facts.schema);
-    let texts: Vec<String> = system.into_iter().chain(schema.map(js::schema_in_words)).collect();
-    (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
 /// The conversation; a message without any content is refused by the API and left out. `point` goes after the last
@@ -295,8 +287,12 @@ fn tool(tool: &Tool) -> Value {
 
 /// Asks for thinking in the model's own way. Gives whether that switches it on, which other settings must know.
 fn think(body: &mut Value, request: &ChatRequest, target: &Target<'_>, cap: u32, ignored: &mut Vec<String>) -> bool {
+    let shown = request.settings.show_reasoning && target.facts.thinking == Thinking::Adaptive;
     let Some(effort) = request.settings.effort else {
-        return false;
+        if shown {
+            body["thinking"] = json!({"type": "adaptive", "display": "summarized"});
+        }
+        return shown;
     };
     let model = target.model;
     let forced = !request.tools.is_empty()
@@ -330,12 +326,16 @@ fn think(body: &mut Value, request: &ChatRequest, target: &Target<'_>, cap: u32,
             }
         },
         Thinking::Adaptive if effort == Effort::None => {
-            // The newer ones think unless told not to; those that cannot stop refuse it in their own words.
-            body["thinking"] = json!({"type": "disabled"});
+            // `disabled` is refused by the newest (Opus 4.7, the 5 series), and the 4.6 ones do not think unasked.
+            ignored.push(format!("{model} decides by itself whether it thinks: the effort none is not sent"));
             false
         }
         Thinking::Adaptive => {
             body["thinking"] = json!({"type": "adaptive"});
+            // Newer models leave the words of their thinking out unless they are asked for.
+            if shown {
+                body["thinking"]["display"] = "summarized".into();
+            }
             effort_word(body, effort, ignored);
             true
         }

@@ -22,7 +22,7 @@ use crate::domain::usage::{Meter, Usage};
 pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, EncodeError> {
     let mut ignored = Vec::new();
     let mut messages = Vec::new();
-    if let Some(system) = system(request, target) {
+    if let Some(system) = js::system(request, !target.facts.schema) {
         messages.push(json!({"role": "system", "content": system}));
     }
     for message in &request.messages {
@@ -39,16 +39,6 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
         js::lay(&mut body, key, value.clone());
     }
     Ok(Encoded { body, headers: Vec::new(), method: "", ignored })
-}
-
-/// The system prompt, with the schema in words for a model that takes none.
-fn system(request: &ChatRequest, target: &Target<'_>) -> Option<String> {
-    let schema = request.settings.schema.as_ref().filter(|_| !target.facts.schema).map(js::schema_in_words);
-    match (&request.system, schema) {
-        (Some(system), Some(schema)) => Some(format!("{system}\n\n{schema}")),
-        (Some(system), None) => Some(system.clone()),
-        (None, schema) => schema,
-    }
 }
 
 /// A user's message; results of tools become messages of their own, before it.
@@ -144,16 +134,7 @@ fn tools(body: &mut Value, request: &ChatRequest, ignored: &mut Vec<String>) {
     if request.tools.is_empty() {
         return;
     }
-    let tools = request.tools.iter().map(|tool| {
-        let mut function = Map::new();
-        function.insert("name".into(), tool.name.clone().into());
-        if let Some(description) = &tool.description {
-            function.insert("description".into(), description.clone().into());
-        }
-        function.insert("parameters".into(), tool.parameters.clone());
-        json!({"type": "function", "function": function})
-    });
-    body["tools"] = tools.collect();
+    body["tools"] = request.tools.iter().map(js::function).collect();
 }
 
 fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored: &mut Vec<String>) {
@@ -385,6 +366,7 @@ mod tests {
                 seed: Some(7),
                 stop: vec!["END".into()],
                 effort: Some(Effort::Medium),
+                show_reasoning: false,
                 schema: Some(Schema { name: "lake".into(), schema: json!({"type": "object"}) }),
                 cache: None,
                 extra: vec![("keep_alive".into(), json!("5m")), ("options.num_ctx".into(), json!(8192))],

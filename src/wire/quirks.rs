@@ -22,8 +22,8 @@ pub struct Quirks {
     pub stop: bool,
     /// Chat: the field in which thinking of an earlier turn goes back. Default: it is not sent back.
     pub reasoning_back: ReasoningBack,
-    /// Chat: takes PDF and other documents as `file` parts.
-    pub documents: bool,
+    /// Chat: how PDF and other documents are sent.
+    pub documents: DocumentForm,
     /// Chat: images are accepted.
     pub images: bool,
     /// The number under `usage.cost` is USD and to be booked (OpenRouter, Perplexity).
@@ -40,8 +40,6 @@ pub struct Quirks {
     pub version_in_body: Option<String>,
     /// What `{method}` in the path stands for: `[whole, streamed]`, where the row departs from the dialect.
     pub methods: Option<[String; 2]>,
-    /// Cohere: usage under `billed_units`; Cohere-compatible servers may have `tokens` only.
-    pub prompt_cache_key: bool,
     /// Responses: asks for `reasoning.encrypted_content`, so that thinking can go back although nothing is stored.
     pub encrypted_reasoning: bool,
     /// Responses: `store: false` is sent, so that the provider keeps no copy.
@@ -59,7 +57,7 @@ impl Default for Quirks {
             seed: SeedForm::Seed,
             stop: true,
             reasoning_back: ReasoningBack::Dropped,
-            documents: true,
+            documents: DocumentForm::File,
             images: true,
             reports_cost: false,
             reports_ticks: false,
@@ -68,8 +66,7 @@ impl Default for Quirks {
             model_in_body: true,
             version_in_body: None,
             methods: None,
-            prompt_cache_key: false,
-            encrypted_reasoning: true,
+            encrypted_reasoning: false,
             store_false: true,
         }
     }
@@ -95,13 +92,26 @@ pub enum EffortForm {
     ReasoningEffort,
     /// `reasoning: {effort: "low"}` (OpenRouter, Vercel).
     Reasoning,
-    /// `thinking: {type: "enabled" | "disabled"}` (Z.ai, Moonshot, DeepSeek).
+    /// `thinking: {type: "enabled" | "disabled"}` (Moonshot, MiniMax).
     ThinkingType,
+    /// Both: `thinking: {type}` as the switch, and where it is on, `reasoning_effort` (DeepSeek, Z.ai, Volcengine).
+    ThinkingAndEffort,
     /// `enable_thinking: true | false` (Alibaba, SiliconFlow).
     EnableThinking,
     /// `chat_template_kwargs: {enable_thinking}` (vLLM, SGLang).
     TemplateKwargs,
     /// Cannot be set.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentForm {
+    /// `{type: "file", file: {filename, file_data}}`.
+    File,
+    /// `{type: "document_url", document_url}` with a data URL or a plain one (Mistral).
+    DocumentUrl,
+    /// Not at all.
     None,
 }
 

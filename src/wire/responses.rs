@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::contract::{ApiError, DecodeError, Decoder, EncodeError, Encoded, Target};
-use super::quirks::{Quirks, SchemaForm};
+use super::quirks::{DocumentForm, Quirks, SchemaForm};
 use super::{errors, json as js, usage};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Finish, FinishReason, Media, Message, Part, Reasoning, Role, Schema, Settings, Tool,
@@ -34,7 +34,7 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
         }
     }
     let mut body = json!({"model": target.model});
-    if let Some(instructions) = instructions(request, target) {
+    if let Some(instructions) = js::system(request, !takes_schema(target)) {
         body["instructions"] = instructions.into();
     }
     body["input"] = input.into();
@@ -58,16 +58,6 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Enc
 
 fn thinks(target: &Target<'_>) -> bool {
     target.facts.thinking != Thinking::None
-}
-
-/// The system prompt, with the schema in words where there is no field for it.
-fn instructions(request: &ChatRequest, target: &Target<'_>) -> Option<String> {
-    let schema = request.settings.schema.as_ref().filter(|_| !takes_schema(target)).map(js::schema_in_words);
-    match (&request.system, schema) {
-        (Some(system), Some(schema)) => Some(format!("{system}\n\n{schema}")),
-        (Some(system), None) => Some(system.clone()),
-        (None, schema) => schema,
-    }
 }
 
 fn takes_schema(target: &Target<'_>) -> bool {
@@ -101,7 +91,7 @@ fn user(message: &Message, quirks: &Quirks, input: &mut Vec<Value>) -> Result<()
 }
 
 fn file(document: &Media, quirks: &Quirks) -> Result<Value, EncodeError> {
-    if !quirks.documents {
+    if quirks.documents == DocumentForm::None {
         return Err(EncodeError(format!("this provider takes no documents ({})", document.mime)));
     }
     if js::base64_of(document).is_none() {
@@ -170,10 +160,14 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
     let facts = target.facts;
     let mut refused = |what: &str| ignored.push(format!("{} does not take {what}", target.model));
     if let Some(temperature) = settings.temperature {
-        if facts.temperature { body["temperature"] = json!(temperature) } else { refused("temperature") }
+        if facts.takes_temperature(settings.effort) {
+            body["temperature"] = json!(temperature)
+        } else {
+            refused("temperature")
+        }
     }
     if let Some(top_p) = settings.top_p {
-        if facts.temperature { body["top_p"] = json!(top_p) } else { refused("top_p") }
+        if facts.takes_temperature(settings.effort) { body["top_p"] = json!(top_p) } else { refused("top_p") }
     }
     if let Some(cap) = settings.max_tokens {
         body["max_output_tokens"] = cap.into();
@@ -185,10 +179,12 @@ fn settings(body: &mut Value, settings: &Settings, target: &Target<'_>, ignored:
         refused("stop sequences in the Responses API");
     }
     if let Some(level) = settings.effort {
-        // No `summary` beside it: OpenAI refuses the whole call of an organization that is not verified when one is
-        // asked for (continuedev/continue#9607, read 2026-11-22), and an effort is no wish to see the thinking.
-        // `-P reasoning.summary=auto` is.
         if thinks(target) { body["reasoning"] = json!({"effort": level.as_str()}) } else { refused("an effort") }
+    }
+    // Only for one who wants to see the thinking: OpenAI refuses the whole call of an organization that is not verified
+    // when a summary is asked for (continuedev/continue#9607, read 2026-11-22).
+    if settings.show_reasoning && thinks(target) {
+        js::lay(body, "reasoning.summary", "auto".into());
     }
     if let Some(schema) = &settings.schema {
         match target.quirks.schema {

@@ -108,6 +108,67 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// Equal as JSON, numbers by their value: the expectation was written by another program.
+pub fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(key, value)| right.get(key).is_some_and(|other| same(value, other)))
+        }
+        _ => left == right,
+    }
+}
+
+/// Where an answer differs from what the exchange expects of it.
+pub fn answer_differences(want: &Value, got: &Answer) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut differ = |what: &str, want: String, got: String| {
+        if want != got {
+            let clip = |text: &str| text.chars().take(300).collect::<String>();
+            differences.push(format!("{what}: want {} got {}", clip(&want), clip(&got)));
+        }
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    differ("text", text(&want["text"]), got.text());
+    differ("reasoning", text(&want["reasoning_text"]), got.reasoning().unwrap_or_default());
+    differ("refusal", text(&want["refusal"]), got.refusal.clone());
+    let wanted: Vec<(String, Value)> = want["tool_calls"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|call| {
+            let parsed = &call["arguments"];
+            let raw = call["arguments_raw"].as_str().and_then(|raw| serde_json::from_str(raw).ok());
+            (text(&call["name"]), if parsed.is_null() { raw.unwrap_or_default() } else { parsed.clone() })
+        })
+        .collect();
+    let made: Vec<(String, Value)> =
+        got.tool_calls().map(|call| (call.name.clone(), call.parsed().unwrap_or_default())).collect();
+    let empty = |value: &Value| matches!(value, Value::Null) || value == "" || value == &serde_json::json!({});
+    let equal = wanted.len() == made.len()
+        && wanted.iter().zip(&made).all(|((name, arguments), (got_name, got))| {
+            name == got_name && (same(arguments, got) || empty(arguments) && empty(got))
+        });
+    if !equal {
+        differ("tool calls", format!("{wanted:?}"), format!("{made:?}"));
+    }
+    let stop = got.finish.as_ref().map(|finish| finish.raw.clone());
+    differ("stop reason", text(&want["stop_reason"]), stop.unwrap_or_default());
+    if let Some(model) = want["model"].as_str() {
+        differ("model", model.to_owned(), got.model_served.clone().unwrap_or_default());
+    }
+    let raw = got.usage.as_ref().map(|usage| usage.raw.clone()).unwrap_or_default();
+    let neither = empty(&want["usage"]) && empty(&raw);
+    if !neither && !same(&want["usage"], &raw) {
+        differ("usage", want["usage"].to_string(), raw.to_string());
+    }
+    differences
+}
+
 /// The path of every field in a request body: `.messages[].content[].type`. What the user names itself (the arguments
 /// of a call, a schema's own words) is below these `opaque` ends of a path and is not a field of the API.
 pub fn fields(value: &Value, opaque: &[&str]) -> BTreeSet<String> {
@@ -159,6 +220,7 @@ pub fn rich_conversation() -> ChatRequest {
         }],
         tool_choice: Some(ToolChoice::Any),
         settings: Settings {
+            show_reasoning: false,
             temperature: Some(0.5),
             top_p: Some(0.75),
             max_tokens: Some(100),

@@ -95,6 +95,12 @@ enum Address {
 impl Inline {
     /// The next character of the text, `\n` included.
     pub(super) fn feed(&mut self, character: char, out: &mut Wrap) {
+        super::spend(1);
+        // Most text is letters, which mean nothing here.
+        if matches!(self.reading, Reading::Text) && (character.is_ascii_alphanumeric() || character == ' ') {
+            self.literal(character, out);
+            return self.settle(character, out);
+        }
         match std::mem::take(&mut self.reading) {
             Reading::Text => self.plain(character, out),
             Reading::Escape => self.escaped(character, out),

@@ -184,13 +184,13 @@ impl Wrap {
     }
 
     fn grow(&mut self, face: Face, character: char) {
-        if !self.growing.is_empty() && !(face == self.growing_face && joins(&mut self.growing, character)) {
-            self.end_cluster();
+        super::spend(1 + self.growing.len());
+        if !self.growing.is_empty() && face == self.growing_face && joins(&mut self.growing, character) {
+            return;
         }
-        if self.growing.is_empty() {
-            self.growing_face = face;
-            self.growing.push(character);
-        }
+        self.end_cluster();
+        self.growing_face = face;
+        self.growing.push(character);
     }
 
     fn end_cluster(&mut self) {
@@ -280,7 +280,6 @@ fn joins(cluster: &mut String, character: char) -> bool {
 fn may_break(left: Cluster, right: Cluster) -> bool {
     const OPENS: &str = "([{（［｛「『【〈《〔“‘$";
     const CLOSES: &str = "、。，．・：；？！）］｝」』】〉》〕”’ーぁぃぅぇぉっゃゅょァィゥェォッャュョ々…";
-    let opens = OPENS.contains(left.first);
-    let closes = CLOSES.contains(right.first);
-    !opens && !closes && (right.wide || (left.wide && right.first.is_alphanumeric()))
+    let beside_wide = right.wide || (left.wide && right.first.is_alphanumeric());
+    beside_wide && !OPENS.contains(left.first) && !CLOSES.contains(right.first)
 }

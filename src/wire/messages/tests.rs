@@ -531,7 +531,7 @@ fn thinking_is_asked_for_in_the_models_own_way() {
         (Thinking::Budget, Effort::None, 64_000, (Value::Null, Value::Null, 0)),
         (Thinking::Adaptive, Effort::Xhigh, 10, (adaptive.clone(), json!("xhigh"), 0)),
         (Thinking::Adaptive, Effort::Minimal, 10, (adaptive, json!("low"), 1)),
-        (Thinking::Adaptive, Effort::None, 10, (json!({"type": "disabled"}), Value::Null, 0)),
+        (Thinking::Adaptive, Effort::None, 10, (Value::Null, Value::Null, 1)),
         (Thinking::Effort, Effort::High, 10, (Value::Null, json!("high"), 0)),
         (Thinking::Effort, Effort::None, 10, (Value::Null, Value::Null, 1)),
         (Thinking::None, Effort::High, 10, (Value::Null, Value::Null, 1)),
