@@ -833,7 +833,8 @@ mod forms {
 
     #[test]
     fn every_form_of_line_is_read() {
-        let rewrite: [(&str, fn(&str) -> String); 12] = [
+        type Rewrite = fn(&str) -> String;
+        let rewrite: [(&str, Rewrite); 12] = [
             ("BOM", |body| format!("\u{FEFF}{body}")),
             ("CRLF", |body| body.replace('\n', "\r\n")),
             ("lone CR", |body| body.replace('\n', "\r")),
