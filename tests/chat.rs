@@ -15,8 +15,8 @@ fn good() -> Server {
 
 #[test]
 fn hello_is_echoed_and_nothing_else_is_said() {
-    Llmx::chat(&["-m", "sim/echo", "hello"]).run().exits(0).prints("hello\n").is_quiet();
-    Llmx::new(&["-m", "sim/echo", "hello"]).run().exits(0).prints("hello\n").is_quiet();
+    Llmx::chat(&["-m", "sim/echo", "hello"]).run().exits(0).prints("hello\n").stays_quiet();
+    Llmx::new(&["-m", "sim/echo", "hello"]).run().exits(0).prints("hello\n").stays_quiet();
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn what_is_piped_in_stands_below_the_prompt() {
         .run()
         .exits(0)
         .prints("summarise\n\n<stdin>\ndata\n</stdin>\n")
-        .is_quiet();
+        .stays_quiet();
     Llmx::chat(&["-m", "sim/echo"]).stdin("data\n").run().exits(0).prints("data\n");
 }
 
@@ -41,7 +41,7 @@ fn a_dash_marks_where_standard_input_goes() {
 
 #[test]
 fn the_json_object_has_the_documented_keys_and_unknown_is_null() {
-    let done = Llmx::chat(&["-m", "sim/lorem?tokens=5", "-j", "x"]).run().exits(0).is_quiet();
+    let done = Llmx::chat(&["-m", "sim/lorem?tokens=5", "-j", "x"]).run().exits(0).stays_quiet();
     let object = done.json();
     for key in [
         "schema",
@@ -93,7 +93,7 @@ fn money_is_a_decimal_text() {
 #[test]
 fn a_reader_that_has_enough_ends_the_call_quietly() {
     let done = Llmx::shell("\"$LLMX\" chat -m 'sim/lorem?tokens=100000' x | head -c 5; echo; true").run().exits(0);
-    done.prints("Lorem\n").is_quiet();
+    done.prints("Lorem\n").stays_quiet();
     let done = Llmx::shell("seq 100000 | { \"$LLMX\" chat -m sim/echo; echo $? >&2; } | head -1").run().exits(0);
     assert_eq!((done.text(), done.err.as_str()), ("1\n", "141\n"));
 }
@@ -176,7 +176,7 @@ fn standard_input_that_is_no_text_is_told_with_the_byte() {
 #[test]
 fn a_dry_run_sends_nothing_and_shows_no_key() {
     let server = good();
-    let done = Llmx::openai(&server, &["--dry-run", "--temperature", "0.5", "hello"]).run().exits(0).is_quiet();
+    let done = Llmx::openai(&server, &["--dry-run", "--temperature", "0.5", "hello"]).run().exits(0).stays_quiet();
     for shown in [
         "POST ",
         "/v1/chat/completions",
@@ -225,7 +225,7 @@ fn the_prompt_the_system_text_and_the_settings_are_sent_and_nothing_else() {
         .run()
         .exits(0)
         .prints("fine\n")
-        .is_quiet();
+        .stays_quiet();
     let request = server.request();
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v1/chat/completions"));
     assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
@@ -324,7 +324,7 @@ fn a_page_from_the_web_is_read_without_any_credential() {
 #[test]
 fn an_answer_that_fits_its_schema_is_good_and_another_exits_10() {
     let server = Server::new(Script::stream(chat_stream("{\"age\": 7}")));
-    Llmx::openai(&server, &["--schema", "age int", "x"]).run().exits(0).prints("{\"age\": 7}\n").is_quiet();
+    Llmx::openai(&server, &["--schema", "age int", "x"]).run().exits(0).prints("{\"age\": 7}\n").stays_quiet();
     assert!(server.request().json()["response_format"].is_object());
     let server = Server::new(Script::stream(chat_stream("{\"age\": \"seven\"}")));
     Llmx::openai(&server, &["--schema", "age int", "x"]).run().exits(10).says(&["does not fit the schema at /age"]);
@@ -337,7 +337,7 @@ const BLOCKS: &str = "Two:\n\n```sh\nls\n```\n\nand\n\n```python\nprint(1)\n```\
 #[test]
 fn a_code_block_is_all_that_extract_prints() {
     let server = Server::new(Script::stream(chat_stream(BLOCKS)));
-    Llmx::openai(&server, &["-x", "code"]).run().exits(0).prints("ls\n").is_quiet();
+    Llmx::openai(&server, &["-x", "code"]).run().exits(0).prints("ls\n").stays_quiet();
     Llmx::openai(&server, &["-x=last", "code"]).run().exits(0).prints("print(1)\n");
     Llmx::openai(&server, &["-x=py", "code"]).run().exits(0).prints("print(1)\n");
     Llmx::openai(&server, &["-x=go", "code"]).run().exits(10).prints("").says(&["no such code block"]);
@@ -345,7 +345,7 @@ fn a_code_block_is_all_that_extract_prints() {
 
 #[test]
 fn json_lines_give_the_events_and_then_the_object() {
-    let lines = Llmx::openai(&good(), &["--jsonl", "x"]).run().exits(0).is_quiet().lines();
+    let lines = Llmx::openai(&good(), &["--jsonl", "x"]).run().exits(0).stays_quiet().lines();
     let kinds: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
     assert!(kinds.contains(&"text") && kinds.contains(&"usage") && kinds.contains(&"finished"), "{kinds:?}");
     let last = lines.last().expect("lines");
@@ -357,7 +357,7 @@ fn json_lines_give_the_events_and_then_the_object() {
 fn quiet_says_only_the_answer_and_errors_and_verbose_says_where_things_come_from() {
     let cut = || Server::new(Script::stream(format!("{}{DONE}", says("fine") + &chunk(&json!({}), Some("length")))));
     Llmx::openai(&cut(), &["x"]).run().exits(0).prints("fine\n").says(&["--max-tokens", "no usage"]);
-    Llmx::openai(&cut(), &["-q", "x"]).run().exits(0).prints("fine\n").is_quiet();
+    Llmx::openai(&cut(), &["-q", "x"]).run().exits(0).prints("fine\n").stays_quiet();
     let server = good();
     let done = Llmx::openai(&server, &["-v", "x"]).run().exits(0).prints("fine\n");
     done.says(&[&server.authority(), "OPENAI_BASE_URL", "OPENAI_API_KEY", "7 in", "5 out"]);
@@ -386,7 +386,7 @@ fn every_dialect_streams_its_answer_with_usage() {
         let server = Server::new(Script::chunked(200, spoken.content_type).piece(spoken.stream()).end());
         let url = server.url();
         let args = ["-m", "openai/m-1", "--api", spoken.api, "--base-url", &url, "--max-tokens", "99", "x"];
-        Llmx::chat(&args).run().exits(0).prints("Lake Como is 425 m deep.\n").is_quiet();
+        Llmx::chat(&args).run().exits(0).prints("Lake Como is 425 m deep.\n").stays_quiet();
         let object = Llmx::chat(&args).args(&["-j"]).run().exits(0).json();
         assert_eq!((&object["usage"]["input"], &object["usage"]["output"]), (&json!(7), &json!(5)), "{}", spoken.api);
         assert_eq!(object["stop_reason"], "stop", "{}", spoken.api);
@@ -397,7 +397,7 @@ fn every_dialect_streams_its_answer_with_usage() {
 #[test]
 fn thinking_is_shown_only_where_it_is_asked_for_and_never_on_standard_output() {
     let model = "sim/lorem?tokens=2&reasoning=3";
-    Llmx::chat(&["-m", model, "x"]).run().exits(0).prints("Lorem ipsum\n").is_quiet();
+    Llmx::chat(&["-m", model, "x"]).run().exits(0).prints("Lorem ipsum\n").stays_quiet();
     let done = Llmx::chat(&["-m", model, "--show-reasoning", "x"]).run().exits(0).prints("Lorem ipsum\n");
     assert_eq!(done.err, "Lorem ipsum dolor\n\n");
 }
@@ -500,7 +500,7 @@ fn a_full_disk_is_an_error_and_a_closed_output_is_none() {
     let full = Llmx::shell("\"$LLMX\" chat -m sim/echo hello >/dev/full").run().exits(1);
     full.says(&["cannot write to standard output"]);
     Llmx::shell("\"$LLMX\" chat -m sim/echo -j hello >/dev/full").run().exits(1).says(&["cannot write"]);
-    Llmx::shell("\"$LLMX\" chat -m sim/echo hello >&-").run().exits(0).is_quiet();
+    Llmx::shell("\"$LLMX\" chat -m sim/echo hello >&-").run().exits(0).stays_quiet();
     Llmx::shell("\"$LLMX\" chat -m sim/error hello 2>&-").run().exits(6).prints("");
 }
 
@@ -564,7 +564,7 @@ mod signals {
             running.await_out("three");
             running.signal(signal);
             server.open("sent");
-            running.done().exits(0).prints("three\n").is_quiet();
+            running.done().exits(0).prints("three\n").stays_quiet();
         }
     }
 

@@ -90,6 +90,11 @@ impl Llmx {
         self.folder.path()
     }
 
+    /// The command, and the folder that must stay while it runs.
+    pub fn into_parts(self) -> (Command, tempfile::TempDir) {
+        (self.command, self.folder)
+    }
+
     pub fn run(self) -> Done {
         self.spawn().done()
     }
@@ -239,7 +244,7 @@ impl Done {
 
     /// Nothing is on standard error.
     #[track_caller]
-    pub fn is_quiet(self) -> Done {
+    pub fn stays_quiet(self) -> Done {
         assert_eq!(self.err, "");
         self
     }
