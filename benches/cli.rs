@@ -263,7 +263,7 @@ fn size() -> Result<String, Box<dyn Error>> {
     let build = if cfg!(feature = "bedrock") { "with" } else { "without" };
     let megabytes = hundredths(bytes, 1_000_000);
     Ok(format!(
-        "\nrelease binary, {build} Bedrock: {}.{:02} MB (goal: ≤ 15 MB)\ncrates: {} with Bedrock, {} without (goal: about 163 with, before the ledger)\n",
+        "\nrelease binary, {build} Bedrock: {}.{:02} MB (goal: ≤ 15 MB)\ncrates: {} with Bedrock, {} without\n",
         megabytes / 100,
         megabytes % 100,
         crates(&["--all-features"])?,
