@@ -82,6 +82,9 @@ struct Entry {
     lint: Vec<String>,
     #[serde(default)]
     conflicts: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+    agreement: BTreeMap<String, String>,
+    #[serde(default)]
+    agreement_modes: BTreeMap<String, String>,
     agreement_flag: String,
     free: bool,
     #[serde(default)]
@@ -213,6 +216,9 @@ struct Seller {
     /// Prefixes of cross-region ids, folded into `like` and `profiles` where every figure follows.
     #[serde(default)]
     profile_prefixes: Vec<String>,
+    /// Prefixes that price maps list and the cloud does not, where the set of a model leaves them out.
+    #[serde(default)]
+    unproven_profiles: Vec<String>,
 }
 
 fn yes() -> bool {
@@ -414,7 +420,8 @@ impl Sheet {
         let near = |own: &Rates, other: &Rates| {
             own.iter().all(|(dimension, usd)| other.get(dimension).is_some_and(|it| (it.0 - usd.0).abs() <= 5_000_000))
         };
-        near(&self.base, &other.base) && self.tiers.iter().zip(&other.tiers).all(|(own, other)| near(&own.rates, &other.rates))
+        near(&self.base, &other.base)
+            && self.tiers.iter().zip(&other.tiers).all(|(own, other)| near(&own.rates, &other.rates))
     }
 
     /// Each figure in the order of `base`, then of the tiers, beside the other's; the other must have the same shape.
@@ -552,6 +559,10 @@ impl<'a> Maker<'a> {
                 self.count(&format!("{}: replaced by hand", entry.agreement_flag));
                 continue;
             }
+            if self.covered_by_hand(&key, rules) {
+                self.count(&format!("{}: shipped in profiles", entry.agreement_flag));
+                continue;
+            }
             if let Err(reason) = self.may_ship(&key, entry, rules)? {
                 self.count(&format!("{}: left out, {reason}", entry.agreement_flag));
                 continue;
@@ -560,8 +571,8 @@ impl<'a> Maker<'a> {
         }
         let folded = self.fold_profiles(rules, &sellable).map_err(|error| format!("{seller}: {error}"))?;
         for (key, entry) in sellable {
-            if folded.contains(&key) {
-                self.count(&format!("{}: shipped in profiles", entry.agreement_flag));
+            if let Some(way) = folded.get(&key) {
+                self.count(&format!("{}: {way}", entry.agreement_flag));
                 continue;
             }
             let model = self.model(&key, entry, rules).map_err(|error| format!("{key}: {error}"))?;
@@ -569,6 +580,12 @@ impl<'a> Maker<'a> {
             self.models.insert(key, model);
         }
         Ok(())
+    }
+
+    /// Whether a hand-written entry with `profiles` stands for this cross-region id.
+    fn covered_by_hand(&self, key: &str, rules: &Seller) -> bool {
+        let (Some(base), _) = base_of(key, rules) else { return false };
+        self.rulings.model.get(&base).is_some_and(|model| model.get("profiles").is_some())
     }
 
     /// `Ok(Err(reason))` leaves it out; an entry in dispute without a ruling is an error.
@@ -583,6 +600,9 @@ impl<'a> Maker<'a> {
         }
         let disputed = match (entry.agreement_flag.as_str(), entry.zero_unconfirmed, entry.lint.is_empty()) {
             ("conflict", _, _) => Some("its sources differ"),
+            _ if entry.agreement.values().any(|agreement| agreement.starts_with("conflict")) => {
+                Some("its sources differ")
+            }
             (_, true, _) => Some("one source says that it costs nothing"),
             (_, _, false) => Some("its figures contradict each other"),
             _ => None,
@@ -604,20 +624,17 @@ impl<'a> Maker<'a> {
     }
 
     /// Cross-region ids whose every figure is another entry's × their profile's factor: one entry with `profiles`.
-    fn fold_profiles(&mut self, rules: &Seller, entries: &[(String, &Entry)]) -> Result<BTreeSet<String>, String> {
+    fn fold_profiles(
+        &mut self,
+        rules: &Seller,
+        entries: &[(String, &Entry)],
+    ) -> Result<BTreeMap<String, &'static str>, String> {
         let mut groups: BTreeMap<String, Vec<(&str, &str, &Entry)>> = BTreeMap::new();
         for (key, entry) in entries {
-            let Some((provider, id)) = key.split_once('/') else { continue };
-            let prefix = rules.profile_prefixes.iter().find(|prefix| {
-                id.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('.'))
-            });
-            let (prefix, base) = match prefix {
-                Some(prefix) => (prefix.as_str(), &id[prefix.len() + 1..]),
-                None => ("none", id),
-            };
-            groups.entry(format!("{provider}/{base}")).or_default().push((prefix, key, entry));
+            let (base, prefix) = base_of(key, rules);
+            groups.entry(base.unwrap_or(key.clone())).or_default().push((prefix, key, entry));
         }
-        let mut folded = BTreeSet::new();
+        let mut folded = BTreeMap::new();
         for (base, members) in groups {
             let Some((target, like)) = self.like(rules, &base, |like| !like.profiles.is_empty()) else { continue };
             let model = &self.models[&target];
@@ -649,7 +666,13 @@ impl<'a> Maker<'a> {
                 limits(&mut made, entry);
                 self.finish(&mut made, &base)?;
                 self.models.insert(base.clone(), made);
-                folded.extend(members.iter().map(|(_, key, _)| (*key).to_owned()));
+                for (prefix, key, _) in &members {
+                    if factors.contains_key(*prefix) {
+                        folded.insert((*key).to_owned(), "shipped in profiles");
+                    } else if rules.unproven_profiles.iter().any(|unproven| unproven == prefix) {
+                        folded.insert((*key).to_owned(), "left out, a profile that nobody has seen");
+                    }
+                }
                 break;
             }
         }
@@ -669,7 +692,10 @@ impl<'a> Maker<'a> {
             return Ok(model);
         }
         if let Some(video) = entry.rates.keys().find(|name| name.ends_with("_video")) {
-            model.set("unpriced", quoted(&format!("video tokens have a rate of their own ({video}) and no count of their own")));
+            model.set(
+                "unpriced",
+                quoted(&format!("video tokens have a rate of their own ({video}) and no count of their own")),
+            );
             self.finish(&mut model, key)?;
             return Ok(model);
         }
@@ -755,16 +781,23 @@ impl<'a> Maker<'a> {
         let Some(standard) = model.sheet.clone() else { return Ok(()) };
         let own = Sheet::read(&entry.rates, entry.tiers.as_deref().unwrap_or(&[]), rules.places)?;
         let like = model.get("like").map(|like| like.trim_matches('"').to_owned());
+        let scale = model.get("scale").map_or(Ok(Usd(1_000_000_000)), |scale| Usd::parse(scale, None))?.0 / 1_000_000;
         let provider = self.provider_factors(key, "mode");
         let ratio = self.ratio(like.as_deref().unwrap_or(key));
         let mut times: BTreeMap<String, i128> = BTreeMap::new();
         let mut written: Vec<(String, String)> = Vec::new();
         for (name, mode) in entry.modes.iter().filter(|(name, _)| SERVED.contains(&name.as_str())) {
+            let disputed = entry.agreement_modes.get(name).is_some_and(|agreement| agreement.starts_with("conflict"));
+            if disputed && !self.rulings.take.contains_key(key) {
+                continue;
+            }
             let listed = Sheet::read(&mode.base, &mode.tiers, rules.places)?;
             let target = like.as_ref().and_then(|like| self.models.get(like)).and_then(|like| like.modes.get(name));
+            let target = target.filter(|_| model.get("profiles").is_none()).map(|sheet| scaled(sheet, scale));
             // A sheet would not follow the dates: only a factor does.
             let cached = if model.has_dates { CachedInMode::Factor } else { rules.cached_in_mode };
-            let sheet = completed(&listed, &own, target, cached).map_err(|error| format!("{name}: {error}"))?;
+            let sheet =
+                completed(&listed, &own, target.as_ref(), cached).map_err(|error| format!("{name}: {error}"))?;
             let sheet = match sheet.factor_of(&own) {
                 // Whatever the standard sheet has beside, such as what a ratio gives, follows the factor.
                 Some(factor) => scaled(&standard, factor),
@@ -783,8 +816,10 @@ impl<'a> Maker<'a> {
                 Some(factor) if provider.get(name) == Some(&factor) => {}
                 Some(factor) => written.push((name.clone(), factor_text(factor))),
                 // A list that rounds the provider's factor to cents: the factor is what outlives a change of price.
-                None if model.has_dates && provider.get(name).is_some_and(|it| sheet.rounds(&scaled(&standard, *it))) => {}
+                None if model.has_dates
+                    && provider.get(name).is_some_and(|it| sheet.rounds(&scaled(&standard, *it))) => {}
                 None if model.has_dates => return Err(format!("{name} is a sheet of today beside dated prices")),
+                None if model.get("profiles").is_some() => return Err(format!("{name} is a sheet of one profile")),
                 None => written.push((name.clone(), format!("{{ {} }}", sheet.text(&ratio)))),
             }
             model.modes.insert(name.clone(), sheet);
@@ -817,15 +852,13 @@ impl<'a> Maker<'a> {
     }
 
     /// The first `like` that fits a key and whose target is there: as it stands, or without its version or date.
-    fn like<'r>(
-        &self,
-        rules: &'r Seller,
-        key: &str,
-        wanted: impl Fn(&Like) -> bool,
-    ) -> Option<(String, &'r Like)> {
+    fn like<'r>(&self, rules: &'r Seller, key: &str, wanted: impl Fn(&Like) -> bool) -> Option<(String, &'r Like)> {
         rules.like.iter().filter(|like| wanted(like)).find_map(|like| {
             let target = format!("{}{}", like.of, key.strip_prefix(&like.starts)?);
-            shortened(&target).into_iter().find(|target| target != key && self.models.contains_key(target)).map(|it| (it, like))
+            shortened(&target)
+                .into_iter()
+                .find(|target| target != key && self.models.contains_key(target))
+                .map(|it| (it, like))
         })
     }
 
@@ -1002,6 +1035,17 @@ fn key(rules: &Seller, entry: &Entry) -> String {
     }
 }
 
+/// The key without its cross-region prefix, where it has one, and that prefix.
+fn base_of<'r>(key: &str, rules: &'r Seller) -> (Option<String>, &'r str) {
+    let found = key.split_once('/').and_then(|(provider, id)| {
+        rules.profile_prefixes.iter().find_map(|prefix| {
+            let rest = id.strip_prefix(prefix.as_str())?.strip_prefix('.')?;
+            Some((format!("{provider}/{rest}"), prefix.as_str()))
+        })
+    });
+    found.map_or((None, "none"), |(base, prefix)| (Some(base), prefix))
+}
+
 fn host(url: &str) -> &str {
     url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default()
 }
@@ -1049,7 +1093,8 @@ fn date_of<'n>(name: &'n str, base: &str) -> Option<&'n str> {
 /// Aliases: a date is `dated`, and a dated name that is left out is an exception.
 fn names(model: &mut Model, key: &str, entry: &Entry, rules: &Seller, leave: &BTreeMap<String, String>) {
     let dated = entry.aliases.iter().any(|alias| date_of(alias, &entry.id).is_some());
-    let is_date = shortened(&entry.id).len() > 1 || entry.id.rsplit('-').next().is_some_and(|it| it.len() == 2 && it.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_date = shortened(&entry.id).len() > 1
+        || entry.id.rsplit('-').next().is_some_and(|it| it.len() == 2 && it.bytes().all(|byte| byte.is_ascii_digit()));
     let dated = dated || (rules.dated && !is_date && !entry.id.ends_with("-latest"));
     if dated {
         model.set("dated", "true".to_owned());
@@ -1093,7 +1138,10 @@ fn fees(entry: &Entry) -> Result<BTreeMap<String, Usd>, String> {
 fn scaled(sheet: &Sheet, factor: i128) -> Sheet {
     // A rate that the factor does not reach exactly is left to the engine, which keeps factors apart from rates.
     let scale = |rates: &Rates| {
-        rates.iter().map(|(dimension, usd)| (*dimension, usd.times(factor).unwrap_or(Usd(usd.0 * factor / 1000)))).collect()
+        rates
+            .iter()
+            .map(|(dimension, usd)| (*dimension, usd.times(factor).unwrap_or(Usd(usd.0 * factor / 1000))))
+            .collect()
     };
     let tiers = sheet.tiers.iter().map(|tier| Tier { rates: scale(&tier.rates), ..tier.clone() }).collect();
     Sheet { base: scale(&sheet.base), tiers }
@@ -1102,50 +1150,43 @@ fn scaled(sheet: &Sheet, factor: i128) -> Sheet {
 /// A mode's list with what it does not name: from the sheet of the entry that it is like, else in proportion.
 fn completed(listed: &Sheet, standard: &Sheet, like: Option<&Sheet>, cached: CachedInMode) -> Result<Sheet, String> {
     let cache_read = RATES.iter().position(|name| *name == "cache_read").unwrap_or(INPUT);
-    let fill = |listed: &Rates, standard: &Rates, like: Option<&Rates>, base: Option<&Rates>| -> Result<Rates, String> {
-        let mut rates = Rates::new();
-        let proportion = |usd: Usd, of: usize| -> Result<Usd, String> {
-            let (part, whole) = match (listed.get(&of), standard.get(&of), base) {
-                (Some(part), Some(whole), _) => (*part, *whole),
-                _ => (*listed.get(&INPUT).ok_or("no input")?, *standard.get(&INPUT).ok_or("no input")?),
-            };
-            match usd.0 * part.0 % whole.0 {
-                0 => Ok(Usd(usd.0 * part.0 / whole.0)),
-                _ => Err(format!("{} does not divide in proportion", usd.text())),
-            }
-        };
-        for (dimension, usd) in standard {
-            let name = RATES[*dimension];
-            let value = match (listed.get(dimension), like.and_then(|like| like.get(dimension))) {
-                (Some(value), _) | (None, Some(value)) => *value,
-                (None, None) if name.starts_with("cache_read") && listed.contains_key(&cache_read) => {
-                    proportion(*usd, cache_read)?
-                }
-                (None, None) if name.starts_with("cache_read") && cached == CachedInMode::Standard => *usd,
-                (None, None) if name.starts_with("output") || name == "reasoning" => proportion(*usd, OUTPUT)?,
-                (None, None) => proportion(*usd, INPUT)?,
-            };
-            rates.insert(*dimension, value);
+    let proportion = |usd: Usd, of: usize| -> Result<Usd, String> {
+        let both = |of: &usize| Some((listed.base.get(of)?, standard.base.get(of)?));
+        let (part, whole) = both(&of).or_else(|| both(&INPUT)).ok_or("no input")?;
+        match usd.0 * part.0 % whole.0 {
+            0 => Ok(Usd(usd.0 * part.0 / whole.0)),
+            _ => Err(format!("{} does not divide in proportion", usd.text())),
         }
-        Ok(rates)
     };
-    let base = fill(&listed.base, &standard.base, like.map(|like| &like.base), None)?;
+    let mut base = Rates::new();
+    for (dimension, usd) in &standard.base {
+        let name = RATES[*dimension];
+        let named = listed.base.get(dimension).or_else(|| like.and_then(|like| like.base.get(dimension)));
+        let value = match named {
+            Some(value) => *value,
+            None if name.starts_with("cache_read") && listed.base.contains_key(&cache_read) => {
+                proportion(*usd, cache_read)?
+            }
+            None if name.starts_with("cache_read") && cached == CachedInMode::Standard => *usd,
+            None if name.starts_with("output") || name == "reasoning" => proportion(*usd, OUTPUT)?,
+            None => proportion(*usd, INPUT)?,
+        };
+        base.insert(*dimension, value);
+    }
     let mut tiers = Vec::new();
     for (place, tier) in standard.tiers.iter().enumerate() {
         let like = like.and_then(|like| like.tiers.get(place)).map(|tier| &tier.rates);
         let own = listed.tiers.iter().find(|own| own.threshold == tier.threshold && own.at_least == tier.at_least);
-        let rates = match own {
-            Some(own) => fill(&own.rates, &tier.rates, like, Some(&base))?,
-            // A list without the tier: each rate moves as it does below it.
-            None => tier
-                .rates
-                .iter()
-                .map(|(dimension, usd)| {
-                    let (part, whole) = (base[dimension], standard.base[dimension]);
-                    (*dimension, Usd(usd.0 * part.0 / whole.0))
-                })
-                .collect(),
-        };
+        let own = own.map(|own| &own.rates);
+        let mut rates = Rates::new();
+        for (dimension, usd) in &tier.rates {
+            let named = own.and_then(|own| own.get(dimension)).or(like.and_then(|like| like.get(dimension)));
+            // What the list does not name above the threshold moves as it does below.
+            let moved = || Some(Usd(usd.0 * base.get(dimension)?.0 / standard.base.get(dimension)?.0));
+            let value =
+                named.copied().or_else(moved).ok_or(format!("{} is above a threshold only", RATES[*dimension]))?;
+            rates.insert(*dimension, value);
+        }
         tiers.push(Tier { rates, ..tier.clone() });
     }
     Ok(Sheet { base, tiers })
@@ -1168,8 +1209,24 @@ fn price(rows: &[(Option<String>, Sheet)], ratio: &Rates) -> String {
 /// Fields as a reader wants them: what it is called, what it costs, what else is known.
 fn ordered(fields: &[(String, String)]) -> Vec<(&str, &str)> {
     const ORDER: [&str; 18] = [
-        "dated", "except", "alias", "kind", "free", "unpriced", "like", "scale", "profiles", "price", "mode", "times",
-        "fees", "context", "max_output", "note", "source", "checked",
+        "dated",
+        "except",
+        "alias",
+        "kind",
+        "free",
+        "unpriced",
+        "like",
+        "scale",
+        "profiles",
+        "price",
+        "mode",
+        "times",
+        "fees",
+        "context",
+        "max_output",
+        "note",
+        "source",
+        "checked",
     ];
     let place = |name: &str| {
         let name = name.split('.').next().unwrap_or(name);
