@@ -38,7 +38,13 @@ fn main() -> Result<(), String> {
 pub fn table(snapshot: &str, rulings: &str) -> Result<(String, Counts), String> {
     let snapshot: Snapshot = serde_json::from_str(snapshot).map_err(|error| format!("snapshot: {error}"))?;
     let rulings: Rulings = toml::from_str(rulings).map_err(|error| format!("rulings: {error}"))?;
-    let mut maker = Maker { rulings: &rulings, models: BTreeMap::new(), counts: Counts::new(), used: BTreeSet::new() };
+    let mut maker = Maker {
+        rulings: &rulings,
+        models: BTreeMap::new(),
+        counts: Counts::new(),
+        used: BTreeSet::new(),
+        left: BTreeMap::new(),
+    };
     maker.add_hand_written();
     for (seller, rules) in &rulings.seller {
         maker.add_seller(seller, rules, &snapshot.entries)?;
@@ -531,6 +537,8 @@ struct Maker<'a> {
     counts: Counts,
     /// Rulings that met their entry.
     used: BTreeSet<String>,
+    /// Entries that are not shipped.
+    left: BTreeMap<String, &'a Entry>,
 }
 
 impl<'a> Maker<'a> {
@@ -545,7 +553,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn add_seller(&mut self, seller: &str, rules: &Seller, entries: &[Entry]) -> Result<(), String> {
+    fn add_seller(&mut self, seller: &str, rules: &Seller, entries: &'a [Entry]) -> Result<(), String> {
         let mut own: Vec<&Entry> = entries.iter().filter(|entry| entry.provider == seller).collect();
         // Zones after what they are like.
         own.sort_by_key(|entry| (entry.id.contains('/'), entry.id.as_str()));
@@ -565,6 +573,7 @@ impl<'a> Maker<'a> {
             }
             if let Err(reason) = self.may_ship(&key, entry, rules)? {
                 self.count(&format!("{}: left out, {reason}", entry.agreement_flag));
+                self.left.insert(key, entry);
                 continue;
             }
             sellable.push((key, entry));
@@ -681,7 +690,7 @@ impl<'a> Maker<'a> {
 
     fn model(&mut self, key: &str, entry: &Entry, rules: &Seller) -> Result<Model, String> {
         let mut model = Model::default();
-        names(&mut model, key, entry, rules, &self.rulings.leave);
+        names(&mut model, key, entry, rules, &self.left);
         if entry.mode == "embedding" {
             model.set("kind", quoted("embedding"));
         }
@@ -742,10 +751,9 @@ impl<'a> Maker<'a> {
         if let Some(note) = self.note(key, entry) {
             model.set("note", quoted(&note));
         }
-        if entry.agreement_flag == "single" && like.is_none() {
-            if let Some(source) = self.source(key, entry, rules) {
-                model.set("source", quoted(&source));
-            }
+        let alone = entry.agreement_flag == "single" && like.is_none();
+        if let Some(source) = self.source(key, entry, rules).filter(|_| alone) {
+            model.set("source", quoted(&source));
         }
         self.finish(&mut model, key)?;
         Ok(model)
@@ -964,8 +972,8 @@ impl<'a> Maker<'a> {
         }
         for (kind, sets) in [("profiles", &rulings.profiles), ("calendar", &rulings.calendar)] {
             for (name, set) in sets {
-                let _ = writeln!(text, "\n[{kind}.{name}]");
-                for (key, value) in set.as_table().into_iter().flatten() {
+                let _ = writeln!(text, "\n{}[{kind}.{name}]", about(set));
+                for (key, value) in set.as_table().into_iter().flatten().filter(|(key, _)| *key != "about") {
                     let _ = writeln!(text, "{} = {}", bare(key), field(key, value));
                 }
             }
@@ -977,12 +985,7 @@ impl<'a> Maker<'a> {
             if own.is_empty() {
                 return Err(format!("provider.{name} has no entry"));
             }
-            let _ = writeln!(text, "\n# ---- {name} ----");
-            if let Some(about) = rules.get("about").and_then(Value::as_str) {
-                for line in about.lines() {
-                    let _ = writeln!(text, "# {line}");
-                }
-            }
+            let _ = write!(text, "\n# ---- {name} ----\n{}", about(rules));
             for (key, model) in own {
                 left.remove(key.as_str());
                 let _ = writeln!(text, "\n[model.{}]", quoted(key));
@@ -1074,12 +1077,21 @@ fn shortened(name: &str) -> Vec<String> {
         _ => plain,
     };
     push(versionless);
-    if let Some((start, date)) = versionless.rsplit_once('-') {
-        if date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit()) {
-            push(start);
-        }
+    if let Some((start, _)) = versionless.rsplit_once('-').filter(|(_, date)| is_day(date)) {
+        push(start);
     }
     names
+}
+
+fn ends_in_a_date(id: &str) -> bool {
+    ["-0000-00-00", "-00000000", "@00000000"].iter().any(|shape| {
+        let cut = id.len().saturating_sub(shape.len());
+        id.get(..cut).and_then(|base| date_of(id, base)).is_some()
+    })
+}
+
+fn is_day(text: &str) -> bool {
+    text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The date of a dated name: `base` and `-YYYY-MM-DD`, `-YYYYMMDD` or `@YYYYMMDD`.
@@ -1090,21 +1102,20 @@ fn date_of<'n>(name: &'n str, base: &str) -> Option<&'n str> {
     (shape == "00000000" || shape == "0000-00-00" && rest.starts_with('-')).then_some(date)
 }
 
-/// Aliases: a date is `dated`, and a dated name that is left out is an exception.
-fn names(model: &mut Model, key: &str, entry: &Entry, rules: &Seller, leave: &BTreeMap<String, String>) {
-    let dated = entry.aliases.iter().any(|alias| date_of(alias, &entry.id).is_some());
-    let is_date = shortened(&entry.id).len() > 1
-        || entry.id.rsplit('-').next().is_some_and(|it| it.len() == 2 && it.bytes().all(|byte| byte.is_ascii_digit()));
-    let dated = dated || (rules.dated && !is_date && !entry.id.ends_with("-latest"));
-    if dated {
+/// Aliases: a date is `dated`, and a dated name that is left out for another price is an exception.
+fn names(model: &mut Model, key: &str, entry: &Entry, rules: &Seller, left: &BTreeMap<String, &Entry>) {
+    let is_alias = |alias: &&String| date_of(alias, &entry.id).is_none();
+    let dated_here = ends_in_a_date(&entry.id);
+    let may_be_dated = rules.dated && !dated_here && !entry.id.ends_with("-latest");
+    if may_be_dated || !entry.aliases.iter().all(|alias| is_alias(&alias)) {
         model.set("dated", "true".to_owned());
-        let except: Vec<String> = leave.keys().filter_map(|name| date_of(name, key)).map(quoted).collect();
+        let other = left.iter().filter(|(_, other)| other.rates != entry.rates);
+        let except: Vec<String> = other.filter_map(|(name, _)| date_of(name, key)).map(quoted).collect();
         if !except.is_empty() {
             model.set("except", format!("[{}]", except.join(", ")));
         }
     }
-    let aliases: Vec<String> =
-        entry.aliases.iter().filter(|alias| date_of(alias, &entry.id).is_none()).map(|alias| quoted(alias)).collect();
+    let aliases: Vec<String> = entry.aliases.iter().filter(is_alias).map(|alias| quoted(alias)).collect();
     if !aliases.is_empty() {
         model.set("alias", format!("[{}]", aliases.join(", ")));
     }
@@ -1206,6 +1217,12 @@ fn price(rows: &[(Option<String>, Sheet)], ratio: &Rates) -> String {
     text + "]"
 }
 
+/// A rule's `about` as comment lines.
+fn about(rules: &Value) -> String {
+    let about = rules.get("about").and_then(Value::as_str).unwrap_or_default();
+    about.lines().map(|line| format!("# {line}\n")).collect()
+}
+
 /// Fields as a reader wants them: what it is called, what it costs, what else is known.
 fn ordered(fields: &[(String, String)]) -> Vec<(&str, &str)> {
     const ORDER: [&str; 18] = [
@@ -1243,6 +1260,12 @@ fn field(name: &str, value: &Value) -> String {
         Value::Array(rows) if rows.iter().any(Value::is_table) && (name == "price" || name == "window") => {
             let rows = rows.iter().map(|row| format!("  {},\n", field("", row))).collect::<String>();
             format!("[\n{rows}]")
+        }
+        Value::Array(items) if items.len() > 8 => {
+            let lines = items
+                .chunks(8)
+                .map(|line| format!("  {},\n", line.iter().map(|item| field("", item)).collect::<Vec<_>>().join(", ")));
+            format!("[\n{}]", lines.collect::<String>())
         }
         Value::Array(items) => {
             format!("[{}]", items.iter().map(|item| field("", item)).collect::<Vec<_>>().join(", "))
