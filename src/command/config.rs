@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::pricing::Prices;
 use crate::provider::Env;
 use crate::provider::catalog::without_value;
 
@@ -86,11 +87,30 @@ impl Config {
 /// Where the user's file is looked for.
 #[must_use]
 pub fn user_file(env: Env<'_>) -> Option<PathBuf> {
+    user_folder(env).map(|folder| folder.join("config.toml"))
+}
+
+/// Where the user's files are looked for.
+fn user_folder(env: Env<'_>) -> Option<PathBuf> {
     if let Some(folder) = env("XDG_CONFIG_HOME") {
-        return Some(PathBuf::from(folder).join("llmx/config.toml"));
+        return Some(PathBuf::from(folder).join("llmx"));
     }
     let home = if cfg!(windows) { env("APPDATA") } else { env("HOME").map(|home| format!("{home}/.config")) };
-    home.map(|home| PathBuf::from(home).join("llmx/config.toml"))
+    home.map(|home| PathBuf::from(home).join("llmx"))
+}
+
+/// The prices: the bundled table, and the user's own `pricing.toml` over it where there is one.
+///
+/// # Errors
+/// `config` with file, line and column.
+pub fn prices(env: Env<'_>) -> Result<Prices, Failure> {
+    let path = user_folder(env).map(|folder| folder.join("pricing.toml"));
+    match path.map(|path| text(&path).map(|text| (path, text))).transpose()? {
+        Some((path, Some(text))) => Prices::with(&path.display().to_string(), text).map_err(|error| {
+            Failure::new(ErrorClass::Config, error.to_string()).advise("mend the file; nothing was sent")
+        }),
+        _ => Ok(Prices::bundled()),
+    }
 }
 
 fn project(path: &Path, text: &str) -> Result<Project, Failure> {
@@ -112,7 +132,7 @@ fn missing(path: &Path) -> Failure {
         .advise("check --config or LLMX_CONFIG")
 }
 
-fn text(path: &Path) -> Result<Option<String>, Failure> {
+pub(super) fn text(path: &Path) -> Result<Option<String>, Failure> {
     let failure = |reason: String| Failure::new(ErrorClass::Config, format!("{}: {reason}", path.display()));
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

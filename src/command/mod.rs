@@ -4,6 +4,7 @@ pub mod chat;
 pub mod config;
 pub mod desk;
 pub mod input;
+pub mod models;
 pub mod providers;
 pub mod schema;
 pub mod signals;
@@ -40,6 +41,8 @@ pub enum Command {
     Chat(Box<chat::ChatArgs>),
     /// List the providers and which of them have a credential here
     Providers(providers::ProvidersArgs),
+    /// List models with their prices, show where a price comes from, check a table, bill usage
+    Models(models::ModelsArgs),
 }
 
 /// What every subcommand understands.
@@ -72,6 +75,7 @@ pub fn run(command: Command) -> u8 {
     let done = match command {
         Command::Chat(args) => chat::run(&args),
         Command::Providers(args) => providers::run(&args),
+        Command::Models(args) => models::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))
 }

@@ -96,6 +96,8 @@ pub struct Usage {
     pub charge: Option<Charge>,
     /// The tier that was served, where the usage object names it.
     pub service_tier: Option<String>,
+    /// What else the usage object says that decides the price, as words (`speed`, `inference_geo`).
+    pub attributes: BTreeMap<String, String>,
     /// Counts that contradict each other or were not understood, in sentences.
     pub warnings: Vec<String>,
     /// Calls inside the call with a price of their own (Anthropic `iterations`): their sum is `quantities`.

@@ -1,47 +1,88 @@
-//! What a call costs. There is no price table yet: a charge that the response states is booked, all else is unpriced.
+//! What a call costs: the tables of prices, the most that a request can cost, and the bill afterwards. Pure: knows only
+//! `domain`, is told the time and is handed the user's file.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `decimal` | exact numbers and the one rounding |
+//! | `moment` | instants, weekdays and dates in UTC |
+//! | `table` | one price file: its index, and its sections, each parsed when it is asked for |
+//! | `entry` | what stands in a section |
+//! | `resolve` | from a name to its entry |
+//! | `price` | from an entry to the rates that hold at an instant in a context |
+//! | `bill`, `quote` | from rates to amounts, after a call and before it |
+//! | `check` | what a person should mend in a table |
 
-use crate::domain::bill::{Basis, Bill, Outcome};
-use crate::domain::money::Usd;
+pub mod bill;
+pub mod check;
+pub mod decimal;
+pub mod entry;
+pub mod moment;
+pub mod price;
+pub mod quote;
+pub mod resolve;
+pub mod table;
 
-/// The bill of a call. `simulated`: it was the simulator's, which is free unless it was given prices.
-#[must_use]
-pub fn bill(outcome: &Outcome, simulated: bool) -> Bill {
-    let charge = outcome.usage().and_then(|usage| usage.charge.as_ref());
-    let total = charge.and_then(|charge| charge.usd.checked_add(charge.upstream.unwrap_or_default()));
-    match (outcome, total) {
-        (Outcome::NeverSent, _) => Bill::of(Basis::Nothing, Some(Usd::default())),
-        (_, Some(total)) if simulated => Bill::of(Basis::Simulated, Some(total)),
-        (_, None) if simulated => Bill::of(Basis::Free, Some(Usd::default())),
-        (Outcome::Reported(_), Some(total)) => Bill::of(Basis::Reported, Some(total)),
-        (Outcome::Reported(_) | Outcome::Unconfirmed { .. }, _) => Bill::of(Basis::Unpriced, None),
+pub use bill::{Called, bill};
+pub use moment::Moment;
+pub use price::{Context, Price, Priced};
+pub use quote::Ask;
+
+use table::{Place, Table, TableError, Which};
+
+/// The table that ships with the program.
+const BUNDLED: &str = include_str!("../../pricing.toml");
+
+/// The tables that prices come from: the bundled one, and the user's laid over it entry by entry.
+#[derive(Debug)]
+pub struct Prices {
+    bundled: Table,
+    user: Option<Table>,
+}
+
+impl Prices {
+    /// The bundled table alone.
+    #[must_use]
+    pub fn bundled() -> Prices {
+        Prices { bundled: Table::new(Which::Bundled, "bundled", BUNDLED), user: None }
+    }
+
+    /// The bundled table with the user's over it. `name`: the file, as it is to be called in messages.
+    ///
+    /// # Errors
+    /// The first thing that keeps the user's file from being read.
+    pub fn with(name: &str, text: String) -> Result<Prices, TableError> {
+        let user = Table::new(Which::User, name, text);
+        match user.problems().into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(Prices { user: Some(user), ..Prices::bundled() }),
+        }
+    }
+
+    /// Tables of one's own in place of the bundled one.
+    #[cfg(test)]
+    fn of(bundled: &'static str, user: Option<&'static str>) -> Prices {
+        let user = user.map(|text| Table::new(Which::User, "own.toml", text));
+        Prices { bundled: Table::new(Which::Bundled, "bundled", bundled), user }
+    }
+
+    /// The user's table before the bundled one.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.user.iter().chain([&self.bundled])
+    }
+
+    /// The table in which a number stands.
+    #[must_use]
+    pub fn table(&self, which: Which) -> &Table {
+        self.tables().find(|table| table.which() == which).unwrap_or(&self.bundled)
+    }
+
+    /// A place as `file:line`.
+    #[must_use]
+    pub fn at(&self, place: Place) -> String {
+        let table = self.table(place.table);
+        format!("{}:{}", table.name(), table.line(place.at).0)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::bill;
-    use crate::domain::bill::{Basis, Outcome};
-    use crate::domain::money::Usd;
-    use crate::domain::usage::{Charge, Usage};
-
-    #[test]
-    fn a_call_without_a_price_is_unpriced_and_never_zero() {
-        let bill = bill(&Outcome::Reported(Usage::default()), false);
-        assert_eq!((bill.basis, bill.total), (Basis::Unpriced, None));
-    }
-
-    #[test]
-    fn a_router_with_the_users_own_key_has_two_payees() {
-        let charge = Charge { usd: Usd::from_picos(60_000_000), upstream: Some(Usd::from_picos(1_230_000_000)) };
-        let usage = Usage { charge: Some(charge), ..Usage::default() };
-        let bill = bill(&Outcome::Reported(usage), false);
-        assert_eq!((bill.basis, bill.total), (Basis::Reported, Some(Usd::from_picos(1_290_000_000))));
-    }
-
-    #[test]
-    fn a_charge_that_was_seen_before_the_call_was_cut_is_not_the_final_one() {
-        let charge = Charge { usd: Usd::from_picos(1), upstream: None };
-        let seen = Some(Usage { charge: Some(charge), ..Usage::default() });
-        assert_eq!(bill(&Outcome::Unconfirmed { seen }, false).basis, Basis::Unpriced);
-    }
-}
+mod tests;

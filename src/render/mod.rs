@@ -6,5 +6,6 @@ pub mod extract;
 mod face;
 mod highlight;
 pub mod markdown;
+pub mod models;
 pub mod providers;
 pub mod terminal;

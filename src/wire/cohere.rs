@@ -295,7 +295,7 @@ fn reason(raw: &str) -> FinishReason {
 }
 
 /// What is billed stands under `billed_units`; `tokens` counts the prompt's template, too, and is not billed.
-fn usage(raw: &Value) -> Usage {
+pub(super) fn usage(raw: &Value) -> Usage {
     let mut counts = Counts::new(raw);
     counts.part(&["/tokens", "/cached_tokens"]);
     let billed = raw["billed_units"].is_object();

@@ -629,7 +629,7 @@ impl Reports {
 
 /// The disjoint meters of one `usageMetadata` object. Cached tokens lie inside the prompt, the prompts of the
 /// provider's tools and the thinking outside; the details by modality only split off what has a rate of its own.
-fn normalised(raw: &Value) -> Usage {
+pub(super) fn normalised(raw: &Value) -> Usage {
     let mut counts = Counts::new(raw);
     let prompt = counts.count("/promptTokenCount");
     let cached = counts.count("/cachedContentTokenCount");

@@ -843,14 +843,15 @@ fn hand_over(block: Block, out: &mut Vec<ChatEvent>) {
 /// The usage object of the Messages API, those of a stream laid over one another. All counts are disjoint.
 ///
 /// Rules: `reference` usage semantics, sections 2, 3 and 7.
-fn usage_of(raw: &Value, quirks: &Quirks) -> Usage {
+pub(super) fn usage_of(raw: &Value, quirks: &Quirks) -> Usage {
     let mut counts = Counts::new(raw);
     tokens(&mut counts);
     let searches = counts.count("/server_tool_use/web_search_requests");
     counts.set_some(Meter::WebSearch, searches);
     let thought = counts.count("/output_tokens_details/thinking_tokens");
     // Fetches are free of charge.
-    counts.part(&["/server_tool_use/web_fetch_requests", "/iterations", "/cost", "/cost_details"]);
+    let fetches = counts.count("/server_tool_use/web_fetch_requests");
+    counts.part(&["/iterations", "/cost", "/cost_details"]);
     let mut usage = counts.finish();
     if let Some(entries) = raw["iterations"].as_array().filter(|entries| !entries.is_empty()) {
         iterations(&mut usage, entries);
@@ -864,6 +865,16 @@ fn usage_of(raw: &Value, quirks: &Quirks) -> Usage {
     }
     usage.charge = usage::charge(raw, quirks);
     usage.service_tier = raw["service_tier"].as_str().map(str::to_owned);
+    for name in ["speed", "inference_geo"] {
+        if let Some(word) = raw[name].as_str() {
+            usage.attributes.insert(name.to_owned(), word.to_owned());
+        }
+    }
+    // With tools of the provider the counts are a sum over several model calls, of which only iterations tell the sizes.
+    let ran_tools = searches.is_some_and(|count| count > 0) || fetches.is_some_and(|count| count > 0);
+    if ran_tools && usage.iterations.is_empty() {
+        usage.attributes.insert("prompt_total".into(), "summed".into());
+    }
     usage
 }
 

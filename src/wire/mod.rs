@@ -4,6 +4,7 @@ pub mod body;
 pub mod chat_completions;
 pub mod cohere;
 pub mod contract;
+pub mod converse_usage;
 pub mod errors;
 pub mod frames;
 pub mod generate_content;

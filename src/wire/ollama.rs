@@ -248,7 +248,7 @@ fn call_of(call: &Value) -> ToolCall {
 }
 
 /// The counts among the numbers of the last line, or `None` where it has no count: a missing one is not zero.
-fn usage(line: &Value) -> Option<Usage> {
+pub(super) fn usage(line: &Value) -> Option<Usage> {
     let numbers: Map<String, Value> = line
         .as_object()?
         .iter()

@@ -34,6 +34,8 @@ pub struct Quirks {
     pub reasoning_apart: bool,
     /// Counts of uses and search context size in usage are to be priced (Perplexity).
     pub search_usage: bool,
+    /// Converse: streams of models whose id holds this text report the whole prompt as input, cached tokens included.
+    pub whole_input_streamed: Option<String>,
     /// The model's id is in the path, not in the body (Claude on Vertex).
     pub model_in_body: bool,
     /// Messages: `anthropic_version` goes into the body with this value (Claude on Vertex), not into a header.
@@ -63,6 +65,7 @@ impl Default for Quirks {
             reports_ticks: false,
             reasoning_apart: false,
             search_usage: false,
+            whole_input_streamed: None,
             model_in_body: true,
             version_in_body: None,
             methods: None,
