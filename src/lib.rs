@@ -8,7 +8,7 @@
 //! | 5 | [`command`] | one file per subcommand: arguments in, report out |
 //! | 4 | [`call`] | the life of one call: open, send, meter, bill |
 //! | 3 | [`provider`] | who answers: addresses, credentials, sockets |
-//! | 2 | [`wire`] [`pricing`] [`render`] | four wings that never meet: language, tariff, face (and memory, to come) |
+//! | 2 | [`wire`] [`pricing`] [`ledger`] [`render`] | four wings that never meet: language, tariff, memory, face |
 //! | 1 | [`domain`] | the nouns that all share |
 
 pub mod cli;
@@ -19,6 +19,7 @@ pub mod call;
 
 pub mod provider;
 
+pub mod ledger;
 pub mod pricing;
 pub mod render;
 pub mod wire;

@@ -6,6 +6,7 @@ pub mod chat;
 pub mod failure;
 pub mod model;
 pub mod money;
+pub mod record;
 pub mod report;
 pub mod secret;
 pub mod untrusted;

@@ -1,0 +1,164 @@
+//! What the books add to a call, beside a bare commit of SQLite on the same disk in the same run.
+//!
+//! `cargo bench --bench ledger` prints times of one process alone and of 8 and 64 at once. Absolute times hold on no other
+//! machine: read them beside the bare commit. `cargo bench --bench ledger -- --kills 10000` runs the kill loop of the tests.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use llmx::domain::money::Usd;
+use llmx::domain::record::{NewCall, Price, RecordLine, Settlement};
+use llmx::ledger::{Ledger, Patience};
+use serde_json::json;
+
+/// 2026-11-22T00:00:00Z.
+const NOW: i64 = 1_795_305_600_000;
+const STEPS: [&str; 6] = ["bare commit", "open", "reserve", "settle", "close", "open to settle"];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let after = |flag: &str| {
+        arguments.iter().position(|argument| argument == flag).and_then(|place| arguments.get(place + 1)).cloned()
+    };
+    if let Some(path) = after("--child") {
+        return child(Path::new(&path), after("--calls").and_then(|calls| calls.parse().ok()).unwrap_or(1));
+    }
+    if let Some(kills) = after("--kills") {
+        return kill(&kills);
+    }
+    let calls = after("--calls").and_then(|calls| calls.parse().ok()).unwrap_or(400);
+    println!("milliseconds: p50 / p99; every call opens the ledger anew, as a command does\n");
+    print!("{:>10}", "processes");
+    STEPS.iter().for_each(|step| print!("{step:>18}"));
+    println!();
+    for processes in [1, 8, 64] {
+        let times = measured(processes, calls / processes.min(8));
+        print!("{processes:>10}");
+        for mut step in times {
+            step.sort_unstable();
+            let at = |percent: usize| step.get(step.len() * percent / 100).copied().unwrap_or_default();
+            print!("{:>18}", format!("{} / {}", millis(at(50)), millis(at(99))));
+        }
+        println!();
+    }
+}
+
+fn millis(time: Duration) -> String {
+    format!("{}.{:02}", time.as_millis(), time.as_micros() % 1000 / 10)
+}
+
+/// All times of each step, over all processes.
+fn measured(processes: usize, calls: usize) -> Vec<Vec<Duration>> {
+    let folder = tempfile::tempdir_in(target()).expect("a folder on the disk of the build");
+    let path = folder.path().join("ledger.db");
+    once(&path, 0);
+    let children: Vec<_> = (0..processes)
+        .map(|_| {
+            let mut command = Command::new(std::env::current_exe().expect("this binary"));
+            command.arg("--child").arg(&path).arg("--calls").arg(calls.to_string());
+            command.stdout(Stdio::piped()).spawn().expect("starts")
+        })
+        .collect();
+    let mut times = vec![Vec::new(); STEPS.len()];
+    for child in children {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "a process failed");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            for (step, micros) in times.iter_mut().zip(line.split(' ')) {
+                step.push(Duration::from_nanos(micros.parse().expect("a number")));
+            }
+        }
+    }
+    let ledger = Ledger::open(&path, Patience::default()).expect("opens");
+    assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+    assert_eq!(times[0].len(), processes * calls, "a call is missing");
+    times
+}
+
+fn target() -> PathBuf {
+    let mut path = std::env::current_exe().expect("this binary");
+    path.pop();
+    path
+}
+
+fn child(path: &Path, calls: usize) {
+    let bare = bare(path);
+    for n in 0..calls {
+        let began = Instant::now();
+        bare.execute("INSERT INTO bare (text) VALUES (?1)", ["x".repeat(600)]).expect("written");
+        let committed = began.elapsed();
+        let steps = once(path, n);
+        let steps = steps.iter().map(|step| step.as_nanos().to_string()).collect::<Vec<_>>().join(" ");
+        println!("{} {steps}", committed.as_nanos());
+    }
+}
+
+/// The floor: one row in one table, with the same care for the disk.
+fn bare(path: &Path) -> rusqlite::Connection {
+    let path = path.with_extension(format!("{}.bare", std::process::id()));
+    let bare = rusqlite::Connection::open(path).expect("opens");
+    bare.busy_timeout(Duration::from_secs(30)).expect("set");
+    bare.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("set");
+    bare.execute_batch("PRAGMA synchronous = FULL; CREATE TABLE bare (id INTEGER PRIMARY KEY, text TEXT)")
+        .expect("made");
+    bare
+}
+
+/// One call as a command makes it: the times of open, reserve, settle, close, and of the first three together.
+fn once(path: &Path, n: usize) -> [Duration; 5] {
+    let (call, settlement) = (call(n), settlement());
+    let began = Instant::now();
+    let mut ledger = Ledger::open(path, Patience::default()).expect("opens");
+    let opened = began.elapsed();
+    let reservation = ledger.reserve(&call, NOW).expect("reserved");
+    let reserved = began.elapsed();
+    ledger.settle(reservation, &settlement, NOW + 1).expect("settled");
+    let settled = began.elapsed();
+    drop(ledger);
+    let closed = began.elapsed();
+    [opened, reserved - opened, settled - reserved, closed - settled, settled]
+}
+
+fn call(n: usize) -> NewCall {
+    NewCall {
+        id: format!("{}-{n}-{:?}", std::process::id(), Instant::now()),
+        command: "chat".into(),
+        provider: "openai".into(),
+        model: "gpt-x".into(),
+        parameters: json!({"max_tokens": 64}),
+        ceiling: Some(Usd::from_picos(5_000_000)),
+        prompt: Some(json!({"messages": [{"role": "user", "parts": [{"text": "Why is the sky blue? ".repeat(20)}]}]})),
+        ..NewCall::default()
+    }
+}
+
+fn settlement() -> Settlement {
+    let line = |meter: &str| RecordLine {
+        meter: meter.into(),
+        quantity: 30,
+        per: 1_000_000,
+        rate: Some("1".into()),
+        amount: Some(Usd::from_picos(30_000_000)),
+        model: None,
+    };
+    Settlement {
+        usage_raw: Some(json!({"prompt_tokens": 30, "completion_tokens": 80, "total_tokens": 110})),
+        basis: "table".into(),
+        total: Some(Usd::from_picos(90_000_000)),
+        price: Some(Price { table: "bundled".into(), entry: "openai/gpt-x".into(), ..Price::default() }),
+        lines: ["input", "cache_read", "output"].map(line).into(),
+        answer: Some(json!({"parts": [{"text": "Because of Rayleigh scattering. ".repeat(20)}]})),
+        ..Settlement::default()
+    }
+}
+
+/// The kill loop is a test: the benchmark only asks for more of it.
+fn kill(kills: &str) {
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    cargo.args(["test", "--release", "--test", "ledger", "--", "--nocapture", "whenever_a_process_is_killed"]);
+    let done = cargo.env("LEDGER_KILLS", kills).status().expect("cargo runs");
+    assert!(done.success(), "the kill loop failed");
+}

@@ -1,0 +1,203 @@
+//! Many processes on one ledger, processes that are killed, and places that refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Child, Output};
+use std::time::Duration;
+
+use llmx::domain::money::Usd;
+use llmx::ledger::{Ledger, LogFilter};
+
+use crate::child::{open, process, said};
+
+/// Every call of a ledger by its id, with its amount where it is settled.
+fn booked(ledger: &Ledger) -> BTreeMap<String, Option<Usd>> {
+    let all = LogFilter { limit: u32::MAX, ..LogFilter::default() };
+    let records = ledger.logs(&all).expect("reads");
+    records.into_iter().map(|record| (record.call.id.clone(), record.total())).collect()
+}
+
+fn ended(children: Vec<Child>) -> Vec<Output> {
+    children.into_iter().map(|child| child.wait_with_output().expect("it ends")).collect()
+}
+
+fn all_well(outputs: &[Output]) {
+    for output in outputs {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn first_runs_at_once_all_find_a_whole_ledger() {
+    for round in 0..10 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("new/ledger.db");
+        let children = (0..8).map(|n| process("call", &path, &format!("{round}.{n}"), 1).spawn().expect("starts"));
+        all_well(&ended(children.collect()));
+        let ledger = open(&path);
+        assert_eq!(booked(&ledger).len(), 8);
+        assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn two_hundred_processes_lose_nothing_and_are_never_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.db");
+    let children = (0..200).map(|n| process("call", &path, &n.to_string(), 5).spawn().expect("starts"));
+    all_well(&ended(children.collect()));
+    let ledger = open(&path);
+    let booked = booked(&ledger);
+    assert_eq!(booked.len(), 1_000);
+    assert!(booked.values().all(|total| *total == Some(Usd::from_picos(830_000_000))));
+    assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+    assert!(leases(&path).is_empty(), "{:?}", leases(&path));
+}
+
+fn leases(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path.with_extension("spill")).expect("the folder of leases");
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// `LEDGER_KILLS` processes (default 200) are killed at random instants: while they open, migrate, reserve, settle, spill
+/// and take in. `LEDGER_SEED` repeats a run's delays.
+#[cfg(unix)]
+#[test]
+fn whenever_a_process_is_killed_what_it_was_told_is_booked_and_nothing_twice() {
+    let told = |name: &str, default| std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default);
+    let kills: u64 = told("LEDGER_KILLS", 200);
+    let mut random = told("LEDGER_SEED", 0x9E37_79B9_7F4A_7C15);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |work: &str, n: u64| match work {
+        // These share one ledger; the others have each their own, which is made, or taken away, while they are killed.
+        "reopen" => folder.path().join("shared.db"),
+        "spill" => folder.path().join(format!("spill-{}.db", n % 64)),
+        _ => folder.path().join(format!("first-{n}.db")),
+    };
+    let mut outcomes: BTreeMap<std::path::PathBuf, Vec<Output>> = BTreeMap::new();
+    let (mut reserved, mut settled) = (0, 0);
+    for batch in (0..kills).collect::<Vec<_>>().chunks(8) {
+        let mut children = Vec::new();
+        for &n in batch {
+            let work = ["reopen", "spill", "reopen", "call"][usize::try_from(n % 4).expect("small")];
+            let path = path(work, n);
+            let child = process(work, &path, &format!("k{n}"), 1_000).spawn().expect("starts");
+            children.push((path, child));
+        }
+        for (path, mut child) in children {
+            random = next(random);
+            std::thread::sleep(Duration::from_micros(random % 20_000));
+            child.kill().expect("killed");
+            outcomes.entry(path).or_default().push(child.wait_with_output().expect("it ended"));
+        }
+        // Killed between the two moves of the spill.
+        for path in outcomes.keys().filter(|path| path.with_extension("away").exists()) {
+            std::fs::rename(path.with_extension("away"), path).expect("moved back");
+        }
+    }
+    for (path, outputs) in &outcomes {
+        let ledger = open(path);
+        assert_eq!(ledger.check().expect("reads"), Vec::<String>::new(), "{}", path.display());
+        let booked = booked(&ledger);
+        let all: Vec<(&str, String)> = outputs
+            .iter()
+            .flat_map(|output| {
+                ["RESERVED", "SETTLED"].map(|mark| said(output, mark).into_iter().map(move |id| (mark, id)))
+            })
+            .flatten()
+            .collect();
+        for (mark, id) in all {
+            let total = booked.get(&id).unwrap_or_else(|| panic!("{id} was {mark} and is lost in {}", path.display()));
+            if mark == "SETTLED" {
+                settled += 1;
+                assert_eq!(*total, Some(Usd::from_picos(830_000_000)), "{id}");
+            } else {
+                reserved += 1;
+            }
+        }
+        let open: BTreeSet<String> = ledger.open_calls().expect("reads").into_iter().map(|call| call.id).collect();
+        let without: BTreeSet<String> =
+            booked.iter().filter(|(_, total)| total.is_none()).map(|(id, _)| id.clone()).collect();
+        assert_eq!(open, without);
+    }
+    assert!(reserved * 2 > kills && settled * 4 > kills, "too few calls were made: {reserved} reserved, {settled} settled");
+    if kills > 1_000 {
+        let mut err = std::io::stderr().lock();
+        let said = format!("{kills} kills: {reserved} reserved, {settled} settled, none lost, none twice\n");
+        std::io::Write::write_all(&mut err, said.as_bytes()).expect("written");
+    }
+}
+
+/// xorshift64.
+fn next(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ state << 17
+}
+
+#[cfg(unix)]
+mod places {
+    use super::{booked, open};
+    use crate::child::{process, process_under, said};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn under_any_umask_only_the_owner_may_read() {
+        for umask in ["000", "022", "277"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("a/llmx/ledger.db");
+            let output = process_under(&format!("umask {umask}"), "reopen", &path, "u", 3).output().expect("it ran");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
+            assert_eq!(mode(path.parent().expect("a folder")), 0o700, "umask {umask}");
+            assert_eq!(mode(&path.with_extension("spill")), 0o700, "umask {umask}");
+            for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+                let file = path.with_file_name(file);
+                assert!(!file.exists() || mode(&file) == 0o600, "umask {umask}: {} {:o}", file.display(), mode(&file));
+            }
+        }
+    }
+
+    #[test]
+    fn where_the_disk_is_full_nothing_is_sent_without_a_row_and_the_next_start_works() {
+        // In blocks of 512 bytes (sh): too little for the schema, for a few calls, for some more.
+        let mut failed_later = 0;
+        for blocks in [4, 64, 300, 420, 700] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("ledger.db");
+            let setting = format!("trap '' XFSZ; ulimit -f {blocks}");
+            let output = process_under(&setting, "fill", &path, "f", 100).output().expect("it ran");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            assert_eq!(said(&output, "FAILED").len(), 1, "{}", String::from_utf8_lossy(&output.stdout));
+            let ledger = open(&path);
+            assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+            let booked = booked(&ledger);
+            failed_later += said(&output, "RESERVED").len();
+            for id in said(&output, "RESERVED") {
+                assert!(booked.contains_key(&id), "{id} was reserved at {blocks} blocks");
+            }
+            for id in said(&output, "SETTLED") {
+                assert!(booked[&id].is_some(), "{id} was settled or spilled at {blocks} blocks");
+            }
+            drop(ledger);
+            let output = process("call", &path, "next", 1).output().expect("it ran");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+        assert!(failed_later > 0, "no case came as far as a call");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_refuses_and_says_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).expect("closed");
+        // The second place refuses the superuser as well.
+        let places = [folder.path().join("llmx/ledger.db"), "/proc/llmx/ledger.db".into()];
+        let superuser = rustix::process::geteuid().is_root();
+        for path in places.iter().skip(usize::from(superuser)) {
+            let output = process("open", path, "r", 0).output().expect("it ran");
+            let said = said(&output, "FAILED");
+            assert!(said.iter().any(|said| said.contains("--db")), "{said:?}");
+        }
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).expect("opened");
+    }
+}
