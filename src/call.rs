@@ -1,20 +1,23 @@
 //! The life of one call, in the order in which it happens. Nothing else in the program talks to a provider.
 
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::domain::answer::Answer;
-use crate::domain::bill::Outcome;
-use crate::domain::chat::{ChatEvent, ChatRequest};
+use crate::domain::bill::{Bill, Outcome, Quote};
+use crate::domain::chat::{ChatEvent, ChatRequest, Part};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
+use crate::domain::record::{self, NewCall, Settlement};
 use crate::domain::report::{CallReport, Stop, Timing};
 use crate::domain::usage::Usage;
-use crate::pricing;
-use crate::provider::{Arriving, Limits, Provider};
+use crate::ledger::{Ledger, Reservation};
+use crate::pricing::{Ask, Called, Context, Moment, Prices};
+use crate::provider::{Arriving, Draft, Limits, Provider};
 
 /// How long the final usage is waited for after the user stopped the call, and after the reader went away.
 const DRAIN_SIGNAL: Duration = Duration::from_millis(200);
@@ -30,7 +33,6 @@ pub type Show<'a> = dyn FnMut(&[ChatEvent]) -> bool + 'a;
 pub type Stopping<'a> = Pin<Box<dyn Future<Output = Stop> + 'a>>;
 
 /// One call to one model.
-#[derive(Debug)]
 pub struct Call<'a> {
     pub name: &'a ModelName,
     pub provider: &'a Provider,
@@ -38,23 +40,48 @@ pub struct Call<'a> {
     pub limits: Limits,
     /// The most that the whole call may take.
     pub total: Option<Duration>,
+    pub prices: &'a Prices,
+    pub ledger: &'a Mutex<Ledger>,
+    pub caller: &'a Caller,
+    /// UTC milliseconds since 1970.
+    pub now: &'a (dyn Fn() -> i64 + Sync),
+}
+
+/// On whose behalf a call is made, as it stands in the books.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The subcommand.
+    pub command: &'static str,
+    pub project: Option<String>,
+    pub user: Option<String>,
+    /// Whether prompt and answer are kept; what was called, counted and charged always is.
+    pub keeps_texts: bool,
 }
 
 impl Call<'_> {
-    /// Sends the request, shows the answer as it comes, and says what became of it. A failure is a part of the report,
-    /// since what came before it stands.
-    pub async fn run(&self, show: &mut Show<'_>, mut stopping: Stopping<'_>) -> CallReport {
+    /// Quotes, reserves, sends, shows the answer as it comes, bills and settles. A failure after the reservation is a part
+    /// of the report, since what came before it stands.
+    ///
+    /// # Errors
+    /// A [`Failure`] where nothing was sent: the request has no form in the API, or it cannot be booked.
+    pub async fn run(&self, show: &mut Show<'_>, mut stopping: Stopping<'_>) -> Result<CallReport, Failure> {
+        let draft = self.provider.draft(self.request)?;
+        let opened_ms = (self.now)();
+        let context = context(self.name, &draft);
+        let quote = self.prices.quote(self.name, Moment::from_ms(opened_ms), &context, &ask(self.request, &draft));
+        let id = uuid::Uuid::now_v7().to_string();
+        let reservation = self.reserve(&id, &draft, &quote, opened_ms)?;
+
         let began = Instant::now();
         let deadline = self.total.map(|total| began + total);
         let mut meter = Meter { began, first_token: None, answer: Answer::default() };
         let mut request_id = None;
         let (failure, stopped) = self.meter(&mut meter, &mut request_id, deadline, show, &mut stopping).await;
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, request_id.is_some());
-        let simulated = matches!(self.provider, Provider::Sim(_));
-        let bill = pricing::bill(&outcome, simulated);
+        let bill = self.bill(&meter.answer, &outcome, &quote, &context, &draft, opened_ms);
         let total_ms = millis(began.elapsed());
-        CallReport {
-            id: uuid::Uuid::now_v7().to_string(),
+        let mut report = CallReport {
+            id,
             name: self.name.clone(),
             region: self.provider.region().map(str::to_owned),
             request_id: request_id
@@ -66,7 +93,59 @@ impl Call<'_> {
             bill,
             failure,
             stopped,
-        }
+            unbooked: None,
+        };
+        report.unbooked = self.settle(reservation, &report).err();
+        Ok(report)
+    }
+
+    /// Books the call at the most that it can cost, before a byte of it leaves.
+    fn reserve(&self, id: &str, draft: &Draft, quote: &Quote, now_ms: i64) -> Result<Reservation, Failure> {
+        let call = NewCall {
+            id: id.to_owned(),
+            command: self.caller.command.to_owned(),
+            provider: self.name.provider.clone(),
+            model: self.name.model.clone(),
+            region: draft.region.clone(),
+            tier: requested_tier(draft),
+            credential: self.provider.credential(),
+            project: self.caller.project.clone(),
+            user: self.caller.user.clone(),
+            parameters: record::parameters(&self.request.settings),
+            ceiling: quote.ceiling,
+            prompt: self.caller.keeps_texts.then(|| record::prompt(self.request)),
+            ..NewCall::default()
+        };
+        Ok(self.ledger.lock().unwrap_or_else(PoisonError::into_inner).reserve(&call, now_ms)?)
+    }
+
+    fn bill(
+        &self,
+        answer: &Answer,
+        outcome: &Outcome,
+        quote: &Quote,
+        context: &Context,
+        draft: &Draft,
+        opened_ms: i64,
+    ) -> Bill {
+        let called = Called {
+            name: self.name,
+            served: answer.model_served.as_deref(),
+            at: Moment::from_ms(opened_ms),
+            context,
+            quote: Some(quote),
+            request_bytes: Some(draft.body.to_string().len() as u64),
+            answer_bytes: answer.bytes(),
+            simulated: matches!(self.provider, Provider::Sim(_)),
+        };
+        self.prices.bill(&called, outcome)
+    }
+
+    /// Books what became of the call. Where that fails the answer stands all the same.
+    fn settle(&self, reservation: Reservation, report: &CallReport) -> Result<(), Failure> {
+        let settlement = Settlement::of(report, self.caller.keeps_texts);
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(ledger.settle(reservation, &settlement, (self.now)())?)
     }
 
     /// Sends, shows and counts, until the end of the answer, a failure, a stop or the deadline.
@@ -136,6 +215,43 @@ async fn together(arriving: &mut Arriving, events: &mut Vec<ChatEvent>) -> Resul
         };
     }
     next
+}
+
+/// What of the request decides its price: the tier and the speed that are asked for, and the place.
+fn context(name: &ModelName, draft: &Draft) -> Context {
+    let mut context = Context::new();
+    let mut put = |key: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            context.insert(key.to_owned(), value.to_owned());
+        }
+    };
+    let region = draft.region.as_deref().or(name.region.as_deref());
+    put("location", region);
+    put("service_tier", requested_tier(draft).as_deref());
+    put("speed", draft.body["speed"].as_str());
+    put("inference_geo", draft.body["inference_geo"].as_str());
+    context
+}
+
+fn requested_tier(draft: &Draft) -> Option<String> {
+    let tier = &draft.body["service_tier"];
+    let tier = tier.as_str().or_else(|| draft.body["serviceTier"]["type"].as_str());
+    tier.map(str::to_owned)
+}
+
+/// What the request can consume at the most.
+fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
+    let parts = || request.messages.iter().flat_map(|message| &message.parts);
+    let attachments = parts().filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))).count();
+    Ask {
+        request_bytes: draft.body.to_string().len() as u64,
+        messages: request.messages.len() as u64,
+        tools: request.tools.len() as u64,
+        output_max: draft.output_max,
+        cache: request.settings.cache,
+        attachments: attachments as u64,
+        ..Ask::default()
+    }
 }
 
 async fn until(deadline: Option<Instant>) {

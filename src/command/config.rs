@@ -25,10 +25,21 @@ pub struct Config {
     pub alias: BTreeMap<String, String>,
     /// A PEM file of further root certificates. User's file only.
     pub ca_bundle: Option<PathBuf>,
+    /// What is kept of a call beside its figures.
+    pub store: Store,
     /// How long the steps of a call may take. User's file only.
     pub limits: LimitsTable,
     /// Provider rows, whole or in part. User's file only.
     pub provider: Table,
+}
+
+/// `store`: whether prompts and answers are kept. What was called, counted and charged always is.
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Store {
+    #[default]
+    All,
+    Metadata,
 }
 
 /// `[limits]`, each in milliseconds: on one machine a second is long, over a mobile network five are short.
@@ -54,6 +65,8 @@ pub struct LimitsTable {
 struct Project {
     model: Option<String>,
     alias: BTreeMap<String, String>,
+    /// A project may keep less than the user would, never more.
+    store: Store,
 }
 
 /// Keys that only the user's own file may have.
@@ -77,10 +90,21 @@ impl Config {
                 let project = project(&path, &text)?;
                 config.model = project.model.or(config.model);
                 config.alias.extend(project.alias);
+                if project.store == Store::Metadata {
+                    config.store = Store::Metadata;
+                }
                 break;
             }
         }
         Ok(config)
+    }
+}
+
+impl Config {
+    /// Whether prompt and answer of a call are kept: not with `--no-store`, `LLMX_STORE=metadata` or `store = "metadata"`.
+    #[must_use]
+    pub fn keeps_texts(&self, no_store: bool, env: Env<'_>) -> bool {
+        !no_store && self.store == Store::All && env("LLMX_STORE").is_none_or(|store| store.trim() != "metadata")
     }
 }
 

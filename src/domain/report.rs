@@ -22,6 +22,8 @@ pub struct CallReport {
     pub failure: Option<Failure>,
     /// The user or the reader stopped it.
     pub stopped: Option<Stop>,
+    /// The call was made and its settlement could not be booked.
+    pub unbooked: Option<Failure>,
 }
 
 /// Milliseconds since the call began.

@@ -119,6 +119,15 @@ impl Http {
     }
 
     #[must_use]
+    pub fn credential_name(&self) -> Option<String> {
+        match &self.credential {
+            Credential::None => None,
+            Credential::Key(key) => Some(key.origin.clone()),
+            Credential::Google(source) => Some(source.name()),
+        }
+    }
+
+    #[must_use]
     pub fn origins(&self) -> Vec<String> {
         let mut said = vec![format!("base URL {} from {}", self.base.as_str().trim_end_matches('/'), self.base_origin)];
         said.push(match &self.credential {
@@ -162,6 +171,7 @@ impl Http {
             url: self.url(&encoded)?.to_string(),
             dialect: self.dialect,
             headers,
+            output_max: super::output_max(&encoded.body),
             body: encoded.body,
             ignored: encoded.ignored,
             region: self.region.clone(),

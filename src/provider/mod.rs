@@ -88,6 +88,22 @@ pub struct Draft {
     pub body: serde_json::Value,
     pub ignored: Vec<String>,
     pub region: Option<String>,
+    /// The output cap that the body sends, in tokens.
+    pub output_max: Option<u64>,
+}
+
+/// The output cap in a request's body, wherever the dialects have it.
+#[must_use]
+pub fn output_max(body: &serde_json::Value) -> Option<u64> {
+    const PLACES: [&str; 6] = [
+        "/max_tokens",
+        "/max_completion_tokens",
+        "/max_output_tokens",
+        "/generationConfig/maxOutputTokens",
+        "/inferenceConfig/maxTokens",
+        "/options/num_predict",
+    ];
+    PLACES.iter().filter_map(|place| body.pointer(place)?.as_u64()).max()
 }
 
 impl Provider {
@@ -139,6 +155,17 @@ impl Provider {
             #[cfg(feature = "bedrock")]
             Provider::Bedrock(bedrock) => bedrock.origins(),
             Provider::Sim(_) => vec!["sim is a simulator inside llmx: nothing is sent".into()],
+        }
+    }
+
+    /// Where the credential comes from: a name for the books, never its text.
+    #[must_use]
+    pub fn credential(&self) -> Option<String> {
+        match self {
+            Provider::Http(http) => http.credential_name(),
+            #[cfg(feature = "bedrock")]
+            Provider::Bedrock(bedrock) => bedrock.credential_name(),
+            Provider::Sim(_) => None,
         }
     }
 

@@ -104,6 +104,7 @@ impl Sim {
             body: json!({"prompt": prompt(request)}),
             ignored: Vec::new(),
             region: None,
+            output_max: request.settings.max_tokens.map(u64::from),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::bill::Outcome;
+use crate::domain::bill::{Basis, Bill, Line, Outcome, PriceSource};
 use crate::domain::chat::ChatEvent;
 use crate::domain::failure::Failure;
+use crate::domain::money::Usd;
 use crate::domain::report::CallReport;
 use crate::domain::untrusted::one_line;
 use crate::domain::usage::Meter;
@@ -42,10 +43,13 @@ pub fn object(report: &CallReport) -> Value {
         "stopped": report.stopped.map(|stop| format!("{stop:?}").to_lowercase()),
         "usage": usage(report),
         "cost": {
-            "usd": report.bill.total.map(|total| total.to_string()),
-            "at_most_usd": null,
+            "usd": usd(report.bill.total),
+            "at_most_usd": usd(report.bill.at_most),
             "basis": report.bill.basis.as_str(),
-            "price": null,
+            "table_usd": usd(report.bill.table),
+            "price": report.bill.price.as_ref().map(price),
+            "lines": report.bill.lines.iter().map(line).collect::<Vec<_>>(),
+            "notes": report.bill.notes,
         },
         "timing": {
             "first_token_ms": report.timing.first_token_ms,
@@ -56,6 +60,22 @@ pub fn object(report: &CallReport) -> Value {
         "notes": notes(report),
         "error": report.failure.as_ref().map(error),
     })
+}
+
+/// An amount as the decimal text of the JSON.
+fn usd(amount: Option<Usd>) -> Option<String> {
+    amount.map(|amount| amount.to_string())
+}
+
+/// Which table and entry the rates came from, and the day on which they were checked.
+fn price(source: &PriceSource) -> String {
+    let day = source.row_from.as_deref().or(source.checked.as_deref()).unwrap_or_default();
+    format!("{} {} {day}", source.table, source.entry).trim_end().to_owned()
+}
+
+fn line(line: &Line) -> Value {
+    json!({"meter": line.meter.key(), "quantity": line.quantity, "rate": line.rate, "usd": line.usd.to_string(),
+        "model": line.model})
 }
 
 fn usage(report: &CallReport) -> Value {
@@ -175,32 +195,50 @@ pub fn failure_details(failure: &Failure) -> Option<String> {
     (!said.is_empty()).then(|| said.join(" · "))
 }
 
-/// What a call consumed, in one line: tokens in and out, amount, times, ids.
+/// What a call consumed, in one line for a person: tokens, amount, times, region.
+#[must_use]
+pub fn usage_line(report: &CallReport) -> String {
+    let mut said = consumed(report);
+    said.extend(report.region.as_deref().map(one_line));
+    said.join(" · ")
+}
+
+/// The same for `-v`, with the model before it and the provider's id of the request behind.
 #[must_use]
 pub fn summary(report: &CallReport, subject: &str) -> String {
     let mut said = vec![one_line(subject)];
+    said.extend(consumed(report));
+    said.extend(report.request_id.as_deref().map(|id| format!("request {}", one_line(id))));
+    said.join(" · ")
+}
+
+fn consumed(report: &CallReport) -> Vec<String> {
+    let mut said = Vec::new();
     if let Some(usage) = report.outcome.usage() {
-        let cached =
-            usage.get(Meter::CacheRead).filter(|cached| *cached > 0).map(|cached| format!(" ({cached} cached)"));
-        let thought = usage.reasoning.filter(|thought| *thought > 0).map(|thought| format!(" ({thought} reasoning)"));
+        let some = |count: Option<u64>, what: &str| {
+            count.filter(|count| *count > 0).map(|count| format!(" ({count} {what})")).unwrap_or_default()
+        };
         if let Some(prompt) = usage.prompt_total() {
-            said.push(format!("{prompt} in{}", cached.unwrap_or_default()));
+            said.push(format!("{prompt} in{}", some(usage.get(Meter::CacheRead), "cached")));
         }
         if let Some(output) = usage.get(Meter::Output) {
-            said.push(format!("{output} out{}", thought.unwrap_or_default()));
+            said.push(format!("{output} out{}", some(usage.reasoning, "reasoning")));
         }
     }
-    said.push(match report.bill.total {
-        Some(total) => format!("${total} ({})", report.bill.basis.as_str()),
-        None => "cost not known (unpriced)".to_owned(),
-    });
+    said.push(amount(&report.bill));
     let seconds = |millis: u64| format!("{}.{:02}s", millis / 1000, millis % 1000 / 10);
-    if let Some(first) = report.timing.first_token_ms {
-        said.push(format!("{} first", seconds(first)));
-    }
+    said.extend(report.timing.first_token_ms.map(|first| format!("{} first", seconds(first))));
     said.push(seconds(report.timing.total_ms));
-    if let Some(id) = &report.request_id {
-        said.push(format!("request {}", one_line(id)));
+    said
+}
+
+/// The amount, exact, with what must be said beside it.
+fn amount(bill: &Bill) -> String {
+    match (bill.basis, bill.total, bill.at_most) {
+        (Basis::Unpriced, ..) | (_, None, _) => "unpriced".to_owned(),
+        (Basis::Free, ..) => "free".to_owned(),
+        (Basis::Table | Basis::Reported, Some(total), _) => format!("${total}"),
+        (Basis::Estimated | Basis::Ceiling, Some(total), Some(most)) => format!("about ${total}, at most ${most}"),
+        (basis, Some(total), _) => format!("${total} ({})", basis.as_str()),
     }
-    said.join(" · ")
 }

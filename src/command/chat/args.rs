@@ -43,6 +43,12 @@ pub struct ChatArgs {
     /// Print the events as JSON lines, then the object of --json
     #[arg(long, conflicts_with = "json")]
     pub jsonl: bool,
+    /// Say on stderr what the call consumed and cost (on a terminal that is always so)
+    #[arg(short, long)]
+    pub usage: bool,
+    /// Book the call without its prompt and answer
+    #[arg(long)]
+    pub no_store: bool,
     /// Show the model's thinking on stderr
     #[arg(long)]
     pub show_reasoning: bool,

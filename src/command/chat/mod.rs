@@ -3,13 +3,14 @@
 mod args;
 mod screen;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::call::Call;
-use crate::command::desk::{Desk, env};
-use crate::command::{colour, input, signals};
+use crate::call::{Call, Caller};
+use crate::command::desk::{self, Desk, env};
+use crate::command::{colour, config, input, signals};
 use crate::domain::chat::ChatRequest;
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::report::Stop;
@@ -49,12 +50,25 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
     if args.dry_run {
         return dry_run(args, &provider, &request, terminal);
     }
+    let prices = config::prices(&env)?;
+    let ledger = Mutex::new(desk::ledger(&args.global)?);
+    let caller = Caller { keeps_texts: desk.config.keeps_texts(args.no_store, &env), ..desk::caller("chat") };
     announce(args, &provider, terminal);
     terminal.status(&format!("waiting for {name}"));
     let total = args.timeout.map(Duration::from_secs);
-    let call = Call { name: &name, provider: &provider, request: &request, limits: desk.limits, total };
+    let call = Call {
+        name: &name,
+        provider: &provider,
+        request: &request,
+        limits: desk.limits,
+        total,
+        prices: &prices,
+        ledger: &ledger,
+        caller: &caller,
+        now: &desk::now_ms,
+    };
     let mut screen = Screen::new(args, terminal);
-    let report = call.run(&mut |events| screen.show(events), Box::pin(signals::stopped())).await;
+    let report = call.run(&mut |events| screen.show(events), Box::pin(signals::stopped())).await?;
     Ok(screen.finish(&report, &request, &name))
 }
 

@@ -169,7 +169,7 @@ impl<'a> Screen<'a> {
             return unwritten(&fault, self.terminal);
         }
         self.epilogue(report, name);
-        code
+        if report.unbooked.is_some() && code == 0 { 1 } else { code }
     }
 
     /// The exit code that the call itself has earned.
@@ -294,6 +294,13 @@ impl<'a> Screen<'a> {
             {
                 self.tell(&details);
             }
+        }
+        if let Some(failure) = &report.unbooked {
+            let _ = self.terminal.note(&format!("{}\n", call::failure(None, failure)));
+        }
+        let wanted = self.args.usage || (self.terminal.err.terminal && !self.args.json && !self.args.jsonl);
+        if wanted && !self.args.global.verbose && !self.args.global.quiet {
+            let _ = self.terminal.note(&format!("{}\n", call::usage_line(report)));
         }
         if self.args.global.verbose {
             self.tell(&call::summary(report, &subject));

@@ -128,6 +128,11 @@ impl Bedrock {
     }
 
     #[must_use]
+    pub fn credential_name(&self) -> Option<String> {
+        Some(self.credentials.origin())
+    }
+
+    #[must_use]
     pub fn origins(&self) -> Vec<String> {
         let mut said = vec![match &self.region {
             Some(region) => format!("region {} from {}", region.name, region.origin),
@@ -172,6 +177,7 @@ impl Bedrock {
                 ("content-type".into(), "application/json".into()),
                 ("authorization".into(), format!("[hidden, from {origin}]")),
             ],
+            output_max: super::output_max(&encoded.body),
             body: encoded.body,
             ignored: encoded.ignored,
             region: self.region().map(str::to_owned),
