@@ -4,6 +4,8 @@ pub mod chat;
 pub mod config;
 pub mod desk;
 pub mod input;
+pub mod ledger;
+pub mod logs;
 pub mod providers;
 pub mod schema;
 pub mod signals;
@@ -40,6 +42,10 @@ pub enum Command {
     Chat(Box<chat::ChatArgs>),
     /// List the providers and which of them have a credential here
     Providers(providers::ProvidersArgs),
+    /// List the calls that were made, or show one with its bill
+    Logs(logs::LogsArgs),
+    /// Look after the ledger: check it, copy it, settle what was left open
+    Ledger(ledger::LedgerArgs),
 }
 
 /// What every subcommand understands.
@@ -57,6 +63,9 @@ pub struct GlobalArgs {
     /// The user's configuration file
     #[arg(long, value_name = "FILE", env = "LLMX_CONFIG")]
     pub config: Option<PathBuf>,
+    /// The ledger (else LLMX_DB, else llmx/ledger.db in your data folder)
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,6 +81,8 @@ pub fn run(command: Command) -> u8 {
     let done = match command {
         Command::Chat(args) => chat::run(&args),
         Command::Providers(args) => providers::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))
 }
