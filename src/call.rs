@@ -242,7 +242,8 @@ fn requested_tier(draft: &Draft) -> Option<String> {
 /// What the request can consume at the most.
 fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
     let parts = || request.messages.iter().flat_map(|message| &message.parts);
-    let attachments = parts().filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))).count();
+    let attachments =
+        parts().filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))).count();
     Ask {
         request_bytes: draft.body.to_string().len() as u64,
         messages: request.messages.len() as u64,
@@ -329,11 +330,13 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
-    use super::{AT_ONCE, Call};
+    use super::{AT_ONCE, Call, Caller};
     use crate::domain::chat::{ChatEvent, ChatRequest};
     use crate::domain::model::{ModelFacts, ModelName};
+    use crate::ledger::{Ledger, Patience};
+    use crate::pricing::Prices;
     use crate::provider::catalog::Catalog;
     use crate::provider::net::Net;
     use crate::provider::{Choice, Limits, Provider};
@@ -364,7 +367,19 @@ mod tests {
         let provider =
             Provider::open(&row, &name, ModelFacts::default(), None, &choice, &net, &|_| None).expect("opens");
         let request = ChatRequest::default();
-        let call = Call { name: &name, provider: &provider, request: &request, limits: Limits::default(), total: None };
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = Ledger::open(&folder.path().join("ledger.db"), Patience::default()).expect("opens");
+        let call = Call {
+            name: &name,
+            provider: &provider,
+            request: &request,
+            limits: Limits::default(),
+            total: None,
+            prices: &Prices::bundled(),
+            ledger: &Mutex::new(ledger),
+            caller: &Caller::default(),
+            now: &|| 1_795_000_000_000,
+        };
         let mut shown = Vec::new();
         let report = call
             .run(
@@ -374,7 +389,8 @@ mod tests {
                 },
                 Box::pin(std::future::pending()),
             )
-            .await;
+            .await
+            .expect("booked");
         assert_eq!((report.failure, report.answer.text()), (None, "word ".repeat(40)));
         // One packet, which the client may read in two pieces; not forty.
         assert!(shown.len() <= 4 && shown.iter().all(|texts| *texts <= AT_ONCE), "{shown:?}");

@@ -118,6 +118,19 @@ fn the_wire_names_no_provider() {
 }
 
 #[test]
+fn the_ledger_changes_no_source() {
+    const SOURCES: &[&str] = &["call", "settlement", "line", "price", "correction", "repricing_run", "repricing_line"];
+    for (path, code) in code().iter().filter(|(path, _)| path.starts_with("ledger/")) {
+        for (table, change) in SOURCES.iter().flat_map(|table| [(table, "UPDATE "), (table, "DELETE FROM ")]) {
+            let changed = code.split(change).skip(1).any(|rest| {
+                rest.split(|character: char| !character.is_alphanumeric() && character != '_').next() == Some(table)
+            });
+            assert!(!changed, "src/{path} changes `{table}`: the ledger is append-only, add a row instead");
+        }
+    }
+}
+
+#[test]
 fn every_file_says_what_it_is_in_its_first_line() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for path in sources(&root) {

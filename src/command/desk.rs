@@ -3,15 +3,18 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::call::Caller;
 use crate::command::GlobalArgs;
 use crate::command::config::{Config, LimitsTable};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
+use crate::ledger::{Ledger, Patience};
 use crate::provider::catalog::{Auth, Catalog, Row};
 use crate::provider::net::Net;
 use crate::provider::{Choice, Limits, Provider, key, models};
+use crate::render::terminal::{Colour, Terminal};
 
 /// The configuration, the catalog and the way out to the network.
 #[derive(Debug)]
@@ -26,6 +29,53 @@ pub struct Desk {
 #[must_use]
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// UTC milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The books: at `--db` or `LLMX_DB`, else `ledger.db` in llmx's folder of the user's data. A wait for others is said on
+/// standard error.
+///
+/// # Errors
+/// `ledger` where they cannot be opened; `config` where no place for them is known.
+pub fn ledger(global: &GlobalArgs) -> Result<Ledger, Failure> {
+    let said = global.db.clone().or_else(|| env("LLMX_DB").map(PathBuf::from));
+    let path = said.or_else(ledger_file).ok_or_else(|| {
+        Failure::new(ErrorClass::Config, "no place for the ledger is known: neither HOME nor XDG_DATA_HOME is set")
+            .advise("give one with --db FILE or LLMX_DB")
+    })?;
+    let note = |said: &str| {
+        let _ = Terminal::new(Colour::Auto, false, env).note(&format!("llmx: {said}\n"));
+    };
+    Ok(Ledger::open(&path, Patience { note: Box::new(note), ..Patience::default() })?)
+}
+
+/// A relative `XDG_DATA_HOME` counts as unset (XDG Base Directory Specification 0.8, read 2026-11-22).
+fn ledger_file() -> Option<PathBuf> {
+    let data = env("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || {
+        if cfg!(windows) {
+            env("LOCALAPPDATA").map(PathBuf::from)
+        } else {
+            env("HOME").map(|home| PathBuf::from(home).join(".local/share"))
+        }
+    };
+    Some(data.or_else(home)?.join("llmx/ledger.db"))
+}
+
+/// On whose behalf a subcommand calls: the project is the name of the git root above this folder, the user the login.
+#[must_use]
+pub fn caller(command: &'static str) -> Caller {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let root = folder.ancestors().find(|folder| folder.join(".git").exists());
+    let project = root.and_then(|root| Some(root.file_name()?.to_string_lossy().into_owned()));
+    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| env(name));
+    Caller { command, project, user, keeps_texts: true }
 }
 
 impl Desk {

@@ -4,6 +4,8 @@ pub mod chat;
 pub mod config;
 pub mod desk;
 pub mod input;
+pub mod ledger;
+pub mod logs;
 pub mod models;
 pub mod providers;
 pub mod schema;
@@ -43,6 +45,10 @@ pub enum Command {
     Providers(providers::ProvidersArgs),
     /// List models with their prices, show where a price comes from, check a table, bill usage
     Models(models::ModelsArgs),
+    /// List the calls that were made, or show one with its bill
+    Logs(logs::LogsArgs),
+    /// Look after the ledger: check it, copy it, settle what was left open
+    Ledger(ledger::LedgerArgs),
 }
 
 /// What every subcommand understands.
@@ -60,6 +66,9 @@ pub struct GlobalArgs {
     /// The user's configuration file
     #[arg(long, value_name = "FILE", env = "LLMX_CONFIG")]
     pub config: Option<PathBuf>,
+    /// The ledger (else LLMX_DB, else llmx/ledger.db in your data folder)
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -76,6 +85,8 @@ pub fn run(command: Command) -> u8 {
         Command::Chat(args) => chat::run(&args),
         Command::Providers(args) => providers::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))
 }

@@ -27,6 +27,8 @@ pub enum ErrorClass {
     /// What came is not what the API promises, or stopped before its end.
     Protocol,
     Budget,
+    /// The books cannot be opened, read or written.
+    Ledger,
     /// The user's own settings or input; nothing was sent.
     Config,
 }
@@ -49,11 +51,12 @@ impl ErrorClass {
             ErrorClass::Network => "network",
             ErrorClass::Protocol => "protocol",
             ErrorClass::Budget => "budget",
+            ErrorClass::Ledger => "ledger",
             ErrorClass::Config => "config",
         }
     }
 
-    pub const ALL: [ErrorClass; 15] = [
+    pub const ALL: [ErrorClass; 16] = [
         ErrorClass::Auth,
         ErrorClass::Permission,
         ErrorClass::NotFound,
@@ -68,6 +71,7 @@ impl ErrorClass {
         ErrorClass::Network,
         ErrorClass::Protocol,
         ErrorClass::Budget,
+        ErrorClass::Ledger,
         ErrorClass::Config,
     ];
 
@@ -75,7 +79,7 @@ impl ErrorClass {
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
-            ErrorClass::InvalidRequest | ErrorClass::ContextLength => 1,
+            ErrorClass::InvalidRequest | ErrorClass::ContextLength | ErrorClass::Ledger => 1,
             ErrorClass::Config => 2,
             ErrorClass::Auth => 3,
             ErrorClass::Permission | ErrorClass::NotFound | ErrorClass::Region => 4,

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod bill;
 pub mod chat;
 pub mod failure;
+pub mod instant;
 pub mod model;
 pub mod money;
 pub mod record;

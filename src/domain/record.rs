@@ -519,6 +519,7 @@ mod tests {
             request_id: None,
             failure: None,
             stopped: None,
+            unbooked: None,
         };
         let settlement = Settlement::of(&report, false);
         assert_eq!((settlement.total, settlement.basis.as_str()), (None, "unpriced"));

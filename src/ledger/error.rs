@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::domain::failure::{ErrorClass, Failure};
+
 /// What is wrong with the ledger. Where it stands in the way of a reservation, nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -72,5 +74,11 @@ impl LedgerError {
             Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged { path },
             _ => LedgerError::Sqlite { path, source },
         }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Failure {
+        Failure::new(ErrorClass::Ledger, error.to_string())
     }
 }

@@ -162,20 +162,9 @@ impl Ledger {
         if Place::of(&self.path) != self.place {
             return Err(LedgerError::Replaced { path: self.path.clone() });
         }
-        let known = connect::newest();
-        let done = || -> rusqlite::Result<Result<T, i64>> {
-            let books = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let found = books::schema(&books)?;
-            if found != known {
-                return Ok(Err(found));
-            }
-            let value = work(&books)?;
-            books.commit()?;
-            Ok(Ok(value))
-        };
-        match { done }() {
+        match transact(&mut self.db, work) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(found)) => Err(LedgerError::Newer { path: self.path.clone(), found, known }),
+            Ok(Err(found)) => Err(LedgerError::Newer { path: self.path.clone(), found, known: connect::newest() }),
             Err(error) => {
                 let error = LedgerError::of(&self.path, error);
                 self.broken = !matches!(error, LedgerError::Busy { .. });
@@ -202,6 +191,21 @@ impl Ledger {
     fn leases(&self) -> PathBuf {
         self.path.with_extension("spill")
     }
+}
+
+/// The value of `work`, committed, or the number of a schema that another build has brought meanwhile.
+fn transact<T>(
+    db: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Result<T, i64>> {
+    let books = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = books::schema(&books)?;
+    if found != connect::newest() {
+        return Ok(Err(found));
+    }
+    let value = work(&books)?;
+    books.commit()?;
+    Ok(Ok(value))
 }
 
 impl Drop for Ledger {

@@ -13,6 +13,8 @@ use crate::domain::money::Usd;
 pub struct Purged {
     pub prompts: u64,
     pub answers: u64,
+    /// False: others had the ledger open, so that its log may still hold what was removed.
+    pub overwritten: bool,
 }
 
 /// A run of calls at other prices. Booked amounts stay as they are.
@@ -73,20 +75,19 @@ impl Ledger {
     /// Where the ledger cannot be written.
     pub fn purge_texts(&mut self, before_ms: i64) -> Result<Purged, LedgerError> {
         self.read(|db| db.query_row("PRAGMA secure_delete = ON", [], |_| Ok(())))?;
-        let purged = self.write(|books| {
+        let (prompts, answers) = self.write(|books| {
             let remove = |table: &str| {
                 let old = "SELECT seq FROM call WHERE opened_ms < ?1";
                 books.execute(&format!("DELETE FROM {table} WHERE call IN ({old})"), [before_ms])
             };
-            let (prompts, answers) = (remove("prompt")?, remove("answer")?);
-            Ok(Purged { prompts: prompts as u64, answers: answers as u64 })
+            Ok((remove("prompt")? as u64, remove("answer")? as u64))
         })?;
         // The old pages are in the log as well, and in pages that were free before.
-        self.read(|db| {
+        let busy: bool = self.read(|db| {
             db.execute_batch("VACUUM")?;
-            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
         })?;
-        Ok(purged)
+        Ok(Purged { prompts, answers, overwritten: !busy })
     }
 
     /// Keeps a run of calls at other prices beside the booked amounts; gives its number.

@@ -91,7 +91,7 @@ fn advice(class: ErrorClass, status: Option<u16>, caller: &Caller<'_>) -> Option
         ErrorClass::Timeout => "call again, ask for less, or raise --timeout".into(),
         ErrorClass::Network => format!("check the connection to {}", caller.host),
         ErrorClass::Protocol => format!("check the base URL ({}) and --api", caller.host),
-        ErrorClass::Budget | ErrorClass::Config => return None,
+        ErrorClass::Budget | ErrorClass::Ledger | ErrorClass::Config => return None,
     })
 }
 

@@ -5,6 +5,8 @@ pub mod draft;
 pub mod extract;
 mod face;
 mod highlight;
+pub mod ledger;
+pub mod logs;
 pub mod markdown;
 pub mod models;
 pub mod providers;

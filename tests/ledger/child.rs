@@ -126,6 +126,10 @@ fn as_a_process() {
         "call" => in_one_ledger(&path, &name, calls),
         "reopen" => (0..calls).for_each(|n| in_one_ledger(&path, &format!("{name}.{n}"), 1)),
         "spill" => (0..calls).for_each(|n| spilling(&path, &format!("{name}.{n}"))),
+        "reserve" => {
+            let _ = open(&path).reserve(&call(&format!("{name}.0")), NOON).expect("reserved");
+            std::process::abort();
+        }
         "fill" => filling(&path, &name, calls),
         "open" => {
             let failure = Ledger::open(&path, Patience::default()).err();

@@ -120,7 +120,10 @@ fn whenever_a_process_is_killed_what_it_was_told_is_booked_and_nothing_twice() {
             booked.iter().filter(|(_, total)| total.is_none()).map(|(id, _)| id.clone()).collect();
         assert_eq!(open, without);
     }
-    assert!(reserved * 2 > kills && settled * 4 > kills, "too few calls were made: {reserved} reserved, {settled} settled");
+    assert!(
+        reserved * 2 > kills && settled * 4 > kills,
+        "too few calls were made: {reserved} reserved, {settled} settled"
+    );
     if kills > 1_000 {
         let mut err = std::io::stderr().lock();
         let said = format!("{kills} kills: {reserved} reserved, {settled} settled, none lost, none twice\n");

@@ -346,7 +346,7 @@ fn a_purge_takes_the_words_and_leaves_the_amounts() {
     ledger.settle(reservation, &settlement(), NOON).expect("settled");
     make(&mut ledger, "new", NOON + 10);
     let purged = ledger.purge_texts(NOON + 10).expect("purged");
-    assert_eq!((purged.prompts, purged.answers), (1, 1));
+    assert_eq!((purged.prompts, purged.answers, purged.overwritten), (1, 1, true));
     let old = ledger.record("old").expect("found");
     assert_eq!(
         (old.call.prompt, old.said, old.settled.as_ref().and_then(|end| end.settlement.answer.clone())),
