@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::domain::answer::Answer;
@@ -18,6 +19,9 @@ use crate::provider::{Arriving, Limits, Provider};
 /// How long the final usage is waited for after the user stopped the call, and after the reader went away.
 const DRAIN_SIGNAL: Duration = Duration::from_millis(200);
 const DRAIN_PIPE: Duration = Duration::from_secs(1);
+
+/// Most events that are shown at once: an answer that comes faster than it can be read is still seen to grow.
+const AT_ONCE: usize = 64;
 
 /// Shows what has arrived; false when nobody reads any more.
 pub type Show<'a> = dyn FnMut(&[ChatEvent]) -> bool + 'a;
@@ -93,7 +97,7 @@ impl Call<'_> {
                     return (None, Some(stop));
                 }
                 () = until(deadline) => return (Some(self.out_of_time()), None),
-                next = arriving.next(&mut events) => next,
+                next = together(&mut arriving, &mut events) => next,
             };
             let read = meter.take(&mut events, show);
             match next {
@@ -115,6 +119,23 @@ impl Call<'_> {
             .advise("raise --timeout, or ask for less")
             .maybe_billed()
     }
+}
+
+/// Waits for what comes next, and takes with it what is already here: one read of the socket becomes one write to the
+/// screen, not one for each token. Nothing more is waited for.
+async fn together(arriving: &mut Arriving, events: &mut Vec<ChatEvent>) -> Result<bool, Failure> {
+    let mut next = arriving.next(events).await;
+    while let Ok(true) = next
+        && events.len() < AT_ONCE
+    {
+        next = tokio::select! {
+            biased;
+            next = arriving.next(events) => next,
+            // By then the connection has handed over what it holds.
+            () = yield_now() => break,
+        };
+    }
+    next
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -186,4 +207,60 @@ fn counts_nothing(usage: &Usage, answer: &Answer) -> bool {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use super::{AT_ONCE, Call};
+    use crate::domain::chat::{ChatEvent, ChatRequest};
+    use crate::domain::model::{ModelFacts, ModelName};
+    use crate::provider::catalog::Catalog;
+    use crate::provider::net::Net;
+    use crate::provider::{Choice, Limits, Provider};
+
+    /// The port of a server that gives one caller `words` tokens, all of them in one packet.
+    fn hasty(words: usize) -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let chunk = |data: &str| format!("{:x}\r\ndata: {data}\n\n\r\n", data.len() + 8);
+        let word = chunk(r#"{"choices":[{"delta":{"content":"word "}}]}"#);
+        let last = chunk(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let answer = format!("{head}{}{last}0\r\n\r\n", word.repeat(words));
+        std::thread::spawn(move || {
+            let (mut caller, _) = listener.accept().expect("a caller");
+            let _ = caller.read(&mut [0; 4096]);
+            let _ = caller.write_all(answer.as_bytes());
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn tokens_that_come_together_are_shown_together() {
+        let name = ModelName { provider: "openai".into(), region: None, model: "x".into() };
+        let row = Catalog::with(&toml::Table::new()).and_then(|catalog| catalog.row("openai")).expect("its row");
+        let choice = Choice { base_url: Some(format!("http://127.0.0.1:{}", hasty(40))), ..Choice::default() };
+        let net = Arc::new(Net::default());
+        let provider =
+            Provider::open(&row, &name, ModelFacts::default(), None, &choice, &net, &|_| None).expect("opens");
+        let request = ChatRequest::default();
+        let call = Call { name: &name, provider: &provider, request: &request, limits: Limits::default(), total: None };
+        let mut shown = Vec::new();
+        let report = call
+            .run(
+                &mut |events| {
+                    shown.push(events.iter().filter(|event| matches!(event, ChatEvent::Text(_))).count());
+                    true
+                },
+                Box::pin(std::future::pending()),
+            )
+            .await;
+        assert_eq!((report.failure, report.answer.text()), (None, "word ".repeat(40)));
+        // One packet, which the client may read in two pieces; not forty.
+        assert!(shown.len() <= 4 && shown.iter().all(|texts| *texts <= AT_ONCE), "{shown:?}");
+    }
 }

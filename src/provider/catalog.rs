@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use memchr::memmem;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -16,9 +17,10 @@ const BUNDLED: &str = include_str!("catalog.toml");
 /// for, so that a broken one stops only its own calls.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    rows: Table,
-    /// Ids that stand in the user's config, changed or new.
-    own: Vec<String>,
+    /// The bundled rows in their order, each by its id as the text that it is.
+    bundled: Vec<(&'static str, &'static str)>,
+    /// The user's rows, whole or in part.
+    own: Table,
 }
 
 /// One provider.
@@ -124,24 +126,15 @@ impl Catalog {
     /// The bundled catalog with `own`, the `[provider.…]` tables of the user's config, laid over it field by field.
     ///
     /// # Errors
-    /// `config` where the bundled file cannot be read, which a test excludes.
+    /// None: what cannot be read is an error of the row that is asked for.
     pub fn with(own: &Table) -> Result<Catalog, Failure> {
-        let mut rows: Table = toml::from_str(BUNDLED)
-            .map_err(|error| Failure::new(ErrorClass::Config, format!("catalog.toml: {}", error.message())))?;
-        for (id, theirs) in own {
-            match (rows.get_mut(id), theirs) {
-                (Some(Value::Table(row)), Value::Table(theirs)) => row.extend(theirs.clone()),
-                _ => {
-                    rows.insert(id.clone(), theirs.clone());
-                }
-            }
-        }
-        Ok(Catalog { rows, own: own.keys().cloned().collect() })
+        Ok(Catalog { bundled: cut(BUNDLED), own: own.clone() })
     }
 
-    /// The ids in the catalog's order.
+    /// The ids in the catalog's order, then the user's new ones.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.rows.keys().map(String::as_str)
+        let new = self.own.keys().map(String::as_str).filter(|id| self.bundled(id).is_none());
+        self.bundled.iter().map(|(id, _)| *id).chain(new)
     }
 
     /// The row of a provider, by its id or an alias.
@@ -149,23 +142,48 @@ impl Catalog {
     /// # Errors
     /// `not-found` with the nearest ids; `config` where a row of the user's cannot be read.
     pub fn row(&self, id: &str) -> Result<Row, Failure> {
-        let found = self.rows.get_key_value(id).or_else(|| {
-            self.rows.iter().find(|(_, row)| {
-                row.get("aliases")
-                    .and_then(Value::as_array)
-                    .is_some_and(|names| names.iter().any(|name| name.as_str() == Some(id)))
-            })
-        });
-        let Some((id, row)) = found else {
+        let Some(id) = self.id(id) else {
             return Err(self.unknown(id));
         };
-        let mut row: Row = row.clone().try_into().map_err(|error: toml::de::Error| {
+        let unreadable = |error: toml::de::Error| {
             Failure::new(ErrorClass::Config, format!("provider {id}: {}", without_value(error.message())))
                 .advise(format!("mend [provider.{id}] in config.toml"))
-        })?;
-        row.id.clone_from(id);
-        row.own = self.own.contains(id);
+        };
+        let mut row: Row = self.table(id).and_then(Value::try_into).map_err(unreadable)?;
+        id.clone_into(&mut row.id);
+        row.own = self.own.contains_key(id);
         Ok(row)
+    }
+
+    /// The id that a name means: itself, or that of the row which has it as an alias.
+    fn id<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        if self.own.contains_key(name) || self.bundled(name).is_some() {
+            return Some(name);
+        }
+        // Only a row that holds the word at all is worth reading.
+        let holds = |id: &str| self.own.contains_key(id) || self.bundled(id).is_some_and(|text| text.contains(name));
+        let has_alias = |id: &str| {
+            let row = self.table(id).ok();
+            let aliases = row.as_ref().and_then(|row| row.get("aliases")?.as_array());
+            aliases.is_some_and(|aliases| aliases.iter().any(|alias| alias.as_str() == Some(name)))
+        };
+        self.ids().find(|id| holds(id) && has_alias(id))
+    }
+
+    fn bundled(&self, id: &str) -> Option<&'static str> {
+        self.bundled.iter().find(|(known, _)| *known == id).map(|(_, text)| *text)
+    }
+
+    /// The fields of a row, the user's laid over the bundled ones.
+    fn table(&self, id: &str) -> Result<Value, toml::de::Error> {
+        let mut bundled: Table = toml::from_str(self.bundled(id).unwrap_or_default())?;
+        Ok(match (bundled.remove(id), self.own.get(id)) {
+            (Some(Value::Table(mut row)), Some(Value::Table(theirs))) => {
+                row.extend(theirs.clone());
+                Value::Table(row)
+            }
+            (row, theirs) => theirs.cloned().or(row).unwrap_or_else(|| Value::Table(Table::new())),
+        })
     }
 
     /// Every row that can be read.
@@ -281,6 +299,18 @@ pub fn without_value(complaint: &str) -> String {
     }
 }
 
+/// The rows of a catalog, cut before each `[id]` and not read: a call needs one of a hundred, and reading them all would
+/// take longer than all the rest of a start. `[id.…]` belongs to the row before it.
+fn cut(catalog: &str) -> Vec<(&str, &str)> {
+    let heads = memmem::find_iter(catalog.as_bytes(), "\n[").map(|at| at + 1);
+    let starts: Vec<(usize, &str)> = heads
+        .filter_map(|at| Some((at, catalog[at + 1..].split_once(']')?.0)))
+        .filter(|(_, id)| !id.contains('.'))
+        .collect();
+    let ends = starts.iter().skip(1).map(|(start, _)| *start).chain([catalog.len()]);
+    starts.iter().zip(ends).map(|((start, id), end)| (*id, &catalog[*start..end])).collect()
+}
+
 impl Row {
     /// The known models of this provider that are nearest to a name.
     #[must_use]
@@ -345,11 +375,21 @@ mod tests {
 
     use toml::Table;
 
-    use super::{Auth, Catalog, Row};
+    use super::{Auth, BUNDLED, Catalog, Row};
     use crate::domain::failure::ErrorClass;
 
     fn catalog() -> Catalog {
         Catalog::with(&Table::new()).expect("the bundled catalog reads")
+    }
+
+    #[test]
+    fn the_rows_are_cut_where_toml_begins_them() {
+        let catalog = catalog();
+        let whole: Table = toml::from_str(BUNDLED).expect("the file reads as one");
+        assert_eq!(catalog.ids().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
+        for (id, row) in &whole {
+            assert_eq!(catalog.table(id).as_ref(), Ok(row), "{id}");
+        }
     }
 
     #[test]
@@ -502,6 +542,7 @@ mod tests {
         assert_eq!(row.base_url.as_deref(), Some("https://gateway.example/v1"));
         assert!(row.own && !row.key.is_empty());
         assert_eq!(catalog.row("mine").expect("mine").name, "Mine");
+        assert_eq!(catalog.ids().last(), Some("mine"));
     }
 
     #[test]

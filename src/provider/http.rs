@@ -71,7 +71,7 @@ impl Http {
             Credential::Google(source) => source.project().map(str::to_owned),
             Credential::None | Credential::Key(_) => None,
         };
-        let vars = Vars { row, env, region: given, project, model: &name.model };
+        let vars = Vars { row, env, region: given, project, model: &name.model, stand_in: here_instead };
         let (base, base_origin) = match &moved {
             Some((base, origin)) => (base.clone(), origin.clone()),
             None => (vars.base()?, if row.own { "config.toml" } else { "the catalog" }.to_owned()),
@@ -87,8 +87,8 @@ impl Http {
             )
             .advise(format!("use https://, or set allow_http = true in [provider.{}] of config.toml", row.id)));
         }
-        // A stand-in on this machine rarely has a key; everywhere else a missing one is an error.
-        if row.auth == Auth::Key && !carries_secret && !here_instead {
+        // A stand-in on this machine rarely has a key, and a draft goes nowhere; else a missing one is an error.
+        if row.auth == Auth::Key && !carries_secret && !here_instead && !choice.draft {
             return Err(key::missing(row));
         }
         let headers = row.headers.iter().map(|(name, value)| Ok((name.clone(), vars.fill(value.clone(), name)?)));
@@ -307,7 +307,10 @@ pub(super) fn moved_base(row: &Row, choice: &Choice, env: Env<'_>) -> Option<(St
 /// A base URL as users write them: `localhost:8080` is plain http; `0.0.0.0` (a server's listening address) is this machine.
 pub(super) fn parse_base(text: &str, origin: &str) -> Result<Url, Failure> {
     let text = text.trim();
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    // Without a scheme: a host with a port is a server near by, a bare name one on the internet.
+    let near = text.contains(':') || text.starts_with("localhost") || text.starts_with("127.");
+    let scheme = if near { "http" } else { "https" };
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("{scheme}://{text}") };
     let wrong = |reason: String| {
         Failure::new(ErrorClass::Config, format!("the base URL from {origin} is not usable: {reason}"))
             .advise("give it as https://host/path, without a query")
@@ -364,6 +367,8 @@ struct Vars<'a> {
     region: Option<String>,
     project: Option<String>,
     model: &'a str,
+    /// The call goes to a stand-in on this machine, which does not look at accounts and projects.
+    stand_in: bool,
 }
 
 impl Vars<'_> {
@@ -408,7 +413,8 @@ impl Vars<'_> {
             if name == "method" {
                 filled.push_str("{method}");
             } else {
-                filled.push_str(&self.get(name).ok_or_else(|| self.unknown(name, what))?);
+                let value = self.get(name).or_else(|| self.stand_in.then(|| "-".to_owned()));
+                filled.push_str(&value.ok_or_else(|| self.unknown(name, what))?);
             }
             rest = tail;
         }
@@ -417,7 +423,11 @@ impl Vars<'_> {
     }
 
     fn unknown(&self, name: &str, what: &str) -> Failure {
-        let variables = self.row.vars.get(name).map(|names| names.join(" or ")).unwrap_or_default();
+        // The whole address by the variable that the provider's SDK knows is as good.
+        let address =
+            self.row.base_url_env.first().filter(|_| what == "the base URL").map(|name| format!("{name}=https://…"));
+        let names = self.row.vars.get(name).into_iter().flatten().cloned().chain(address);
+        let variables = names.collect::<Vec<_>>().join(" or ");
         let class = if name == "region" { ErrorClass::Region } else { ErrorClass::Config };
         let advice = match (name, variables.is_empty()) {
             ("region", true) => "use --region REGION".to_owned(),
@@ -611,6 +621,7 @@ mod tests {
     fn a_base_url_is_read_as_people_write_them() {
         for (text, means) in [
             ("localhost:11434", "http://localhost:11434/"),
+            ("dbc-1.cloud.databricks.com", "https://dbc-1.cloud.databricks.com/"),
             ("0.0.0.0:11434", "http://127.0.0.1:11434/"),
             (" https://x.example/v1/ ", "https://x.example/v1"),
         ] {

@@ -47,6 +47,8 @@ pub struct Choice {
     pub profile: Option<String>,
     /// `--no-stream`: ask for the whole answer at once.
     pub whole: bool,
+    /// `--dry-run`: nothing will be sent, so that a credential that is not there is no error.
+    pub draft: bool,
 }
 
 /// How long each step may take.

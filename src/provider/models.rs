@@ -9,13 +9,7 @@ use crate::wire::contract::Dialect;
 
 const BUNDLED: &str = include_str!("models.toml");
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    model: Vec<Entry>,
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     /// Patterns of the provider's model id, `*` for any text; case does not matter.
@@ -39,9 +33,10 @@ pub fn facts(row: &Row, name: &ModelName) -> (ModelFacts, Option<Dialect>) {
     let mut table = Table::new();
     let mut api = None;
     let model = name.model.to_ascii_lowercase();
-    for entry in bundled() {
-        let here = entry.provider.is_empty() || entry.provider.contains(&row.id);
-        if here && entry.r#match.iter().any(|pattern| matches(pattern, &model)) {
+    for entry in entries().filter(|entry| patterns(entry).any(|pattern| matches(pattern, &model))) {
+        // A test reads every entry; one that cannot be read leaves the defaults, which honour everything.
+        let Ok(entry) = toml::from_str::<Entry>(entry) else { continue };
+        if entry.provider.is_empty() || entry.provider.contains(&row.id) {
             table.extend(entry.facts);
             api = entry.api.filter(|api| row.api.contains(api)).or(api);
         }
@@ -49,9 +44,15 @@ pub fn facts(row: &Row, name: &ModelName) -> (ModelFacts, Option<Dialect>) {
     (table.try_into().unwrap_or_default(), api)
 }
 
-fn bundled() -> Vec<Entry> {
-    // A test reads every entry; a table that cannot be read leaves the defaults, which honour everything.
-    toml::from_str::<File>(BUNDLED).map(|file| file.model).unwrap_or_default()
+/// The entries as the texts that they are: only those that match are read, since reading them all would take longer than
+/// all the rest of a start.
+fn entries() -> impl Iterator<Item = &'static str> {
+    BUNDLED.split("[[model]]\n").skip(1)
+}
+
+/// The patterns of an entry, off its first line: `match = ["…", "…"]`.
+fn patterns(entry: &str) -> impl Iterator<Item = &str> {
+    entry.lines().next().unwrap_or_default().split('"').skip(1).step_by(2)
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any text.
@@ -69,16 +70,34 @@ fn matches(pattern: &str, text: &str) -> bool {
 mod tests {
     use toml::Table;
 
-    use super::{BUNDLED, File, facts, matches};
+    use super::{BUNDLED, Entry, entries, facts, matches, patterns};
     use crate::domain::model::{ModelFacts, Thinking};
     use crate::provider::catalog::Catalog;
     use crate::wire::contract::Dialect;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        model: Vec<Entry>,
+    }
 
     /// The facts of `provider/model` and the dialect that it wants.
     fn of(name: &str) -> (ModelFacts, Option<Dialect>) {
         let catalog = Catalog::with(&Table::new()).expect("the bundled catalog reads");
         let name = catalog.model(name).expect(name);
         facts(&catalog.row(&name.provider).expect("its row"), &name)
+    }
+
+    #[test]
+    fn the_entries_are_cut_where_toml_begins_them_and_open_with_their_patterns() {
+        let file: File = toml::from_str(BUNDLED).expect("models.toml reads");
+        assert_eq!(entries().count(), file.model.len());
+        for (text, whole) in entries().zip(&file.model) {
+            let entry: Entry = toml::from_str(text).expect(text);
+            assert_eq!(&entry, whole);
+            assert_eq!(patterns(text).collect::<Vec<_>>(), entry.r#match);
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn object(report: &CallReport) -> Value {
         "tool_calls": calls,
         "server_tools": answer.server_tools,
         "stop_reason": answer.finish.as_ref().map(|finish| finish.reason.as_str()),
-        "stop_reason_raw": answer.finish.as_ref().map(|finish| &finish.raw),
+        "stop_reason_raw": answer.finish.as_ref().map(|finish| &finish.raw).filter(|raw| !raw.is_empty()),
         "stop_detail": answer.finish.as_ref().and_then(|finish| finish.detail.as_ref()),
         "stopped": report.stopped.map(|stop| format!("{stop:?}").to_lowercase()),
         "usage": usage(report),

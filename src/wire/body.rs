@@ -14,6 +14,8 @@ pub struct Body {
     decoder: Box<dyn Decoder>,
     /// Bytes of text handed over so far.
     text: usize,
+    /// Usage has come.
+    counted: bool,
     lossy_said: bool,
     frame: u64,
 }
@@ -21,7 +23,14 @@ pub struct Body {
 impl Body {
     #[must_use]
     pub fn new(dialect: Dialect, quirks: &Quirks) -> Body {
-        Body { frames: Frames::new(), decoder: dialect.decoder(quirks), text: 0, lossy_said: false, frame: 0 }
+        Body {
+            frames: Frames::new(),
+            decoder: dialect.decoder(quirks),
+            text: 0,
+            counted: false,
+            lossy_said: false,
+            frame: 0,
+        }
     }
 
     /// Takes the next fragment and appends the events that it completes.
@@ -55,8 +64,8 @@ impl Body {
             return Err(DecodeError::Cut("the answer is empty".into()));
         }
         match self.decoder.end(out) {
-            // The server said itself that this was all, only not why.
-            Err(DecodeError::Cut(_)) if self.frames.is_done() && self.text > 0 => {
+            // The server gave its last account and said itself that this was all, only not why.
+            Err(DecodeError::Cut(_)) if self.frames.is_done() && self.counted && self.text > 0 => {
                 out.push(ChatEvent::Note("the answer ended without a finish reason".into()));
                 Ok(())
             }
@@ -78,8 +87,12 @@ impl Body {
 
     fn measure(&mut self, events: &[ChatEvent]) -> Result<(), DecodeError> {
         for event in events {
-            if let ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) = event {
-                self.text += text.len();
+            match event {
+                ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) => {
+                    self.text += text.len()
+                }
+                ChatEvent::Usage(_) => self.counted = true,
+                _ => {}
             }
         }
         if self.text > TEXT_MAX {

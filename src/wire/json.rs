@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::contract::DecodeError;
-use crate::domain::chat::{ChatRequest, Media, MediaSource, Tool};
+use crate::domain::chat::{ChatRequest, Media, MediaSource, Schema, Tool};
 
 /// Parses one frame.
 ///
@@ -69,13 +69,17 @@ pub fn url_of(media: &Media) -> String {
 
 /// The system prompt; with the schema in words where an API or a model has no field for it. Empty text is none.
 #[must_use]
-pub fn system(request: &ChatRequest, schema_in_words: bool) -> Option<String> {
-    let schema = request.settings.schema.as_ref().filter(|_| schema_in_words);
-    let words = schema.map(|schema| {
-        format!("Answer only with JSON that fits this JSON Schema, without a code fence:\n{}", schema.schema)
-    });
-    let texts: Vec<String> = request.system.clone().into_iter().chain(words).filter(|text| !text.is_empty()).collect();
+pub fn system(request: &ChatRequest, in_words: bool) -> Option<String> {
+    let schema = request.settings.schema.as_ref().filter(|_| in_words);
+    let texts: Vec<String> =
+        request.system.clone().into_iter().chain(schema.map(schema_in_words)).filter(|text| !text.is_empty()).collect();
     (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
+/// The words that ask for a schema where there is no field for it.
+#[must_use]
+pub fn schema_in_words(schema: &Schema) -> String {
+    format!("Answer only with JSON that fits this JSON Schema, without a code fence:\n{}", schema.schema)
 }
 
 /// A tool's name, description and schema, the schema under the name that the API has for it.

@@ -65,6 +65,7 @@ fn choice(args: &ChatArgs) -> Choice {
         region: args.region.clone().filter(|region| !region.trim().is_empty()),
         profile: args.profile.clone(),
         whole: args.no_stream,
+        draft: args.dry_run,
     }
 }
 

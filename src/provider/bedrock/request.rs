@@ -16,7 +16,7 @@ use crate::domain::chat::{
 };
 use crate::domain::model::{ModelFacts, Thinking};
 use crate::wire::contract::{EncodeError, Encoded};
-use crate::wire::json::{lay, schema_in_words};
+use crate::wire::json::{self as js, lay};
 
 /// The cap where neither the user nor the model's facts have one. Unset would mean the model's maximum, and AWS takes
 /// that off the tokens-per-minute quota at once.
@@ -34,11 +34,14 @@ pub fn encode(request: &ChatRequest, facts: &ModelFacts, stream: bool) -> Result
     let mut ignored = Vec::new();
     let mut body = Map::new();
     let point = request.settings.cache.map(cache_point);
-    let system = system(request, facts, point.as_ref());
-    if !system.is_empty() {
-        body.insert("system".into(), system.into());
+    let system =
+        js::system(request, !facts.schema).filter(|text| !text.trim().is_empty()).map(|text| json!({"text": text}));
+    // A model without a system prompt reads it at the beginning of what the user says.
+    let (system, first) = if facts.system { (system, None) } else { (None, system) };
+    if let Some(system) = system {
+        body.insert("system".into(), [system].into_iter().chain(point.clone()).collect());
     }
-    body.insert("messages".into(), messages(&request.messages, point)?.into());
+    body.insert("messages".into(), messages(&request.messages, first, point)?.into());
     if let Some(tools) = tools(request, &mut ignored) {
         body.insert("toolConfig".into(), tools);
     }
@@ -73,21 +76,10 @@ fn cache_point(lifetime: CacheLifetime) -> Value {
     }
 }
 
-fn system(request: &ChatRequest, facts: &ModelFacts, point: Option<&Value>) -> Vec<Value> {
-    let prompt = request.system.as_deref().filter(|_| facts.system).filter(|text| !text.trim().is_empty());
-    let words = request.settings.schema.as_ref().filter(|_| !facts.schema).map(schema_in_words);
-    let mut system: Vec<Value> = prompt.map(|text| json!({"text": text})).into_iter().collect();
-    system.extend(words.map(|words| json!({"text": words})));
-    if !system.is_empty() {
-        system.extend(point.cloned());
-    }
-    system
-}
-
 /// The turns, users' and assistants' in alternation: neighbours of one role are one turn, as the API demands.
-fn messages(messages: &[Message], point: Option<Value>) -> Result<Vec<Value>, EncodeError> {
+fn messages(messages: &[Message], first: Option<Value>, point: Option<Value>) -> Result<Vec<Value>, EncodeError> {
     let mut names = Vec::new();
-    let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut turns: Vec<(Role, Vec<Value>)> = first.into_iter().map(|text| (Role::User, vec![text])).collect();
     for message in messages {
         let mut blocks = Vec::new();
         for part in &message.parts {
@@ -240,17 +232,16 @@ fn tools(request: &ChatRequest, ignored: &mut Vec<String>) -> Option<Value> {
     {
         return None;
     }
-    let mut specs: Vec<Value> = request
-        .tools
-        .iter()
-        .map(|tool| {
-            let mut spec = json!({"name": tool.name, "inputSchema": {"json": tool.parameters}});
-            if let Some(description) = tool.description.as_deref().filter(|text| !text.is_empty()) {
-                spec["description"] = description.into();
-            }
-            json!({"toolSpec": spec})
-        })
-        .collect();
+    let spec = |tool| {
+        let mut spec = js::tool(tool, "inputSchema");
+        spec["inputSchema"] = json!({"json": spec["inputSchema"].take()});
+        // The API refuses a blank description.
+        if let Some(map) = spec.as_object_mut().filter(|map| map.get("description").is_some_and(|text| text == "")) {
+            map.remove("description");
+        }
+        json!({"toolSpec": spec})
+    };
+    let mut specs: Vec<Value> = request.tools.iter().map(spec).collect();
     // A conversation with tool blocks is refused without the tools, although nobody may call them any more.
     for name in mentioned.into_iter().filter(|name| !request.tools.iter().any(|tool| tool.name == *name)) {
         specs.push(json!({"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}}));
@@ -421,9 +412,6 @@ fn sampling(request: &ChatRequest, facts: &ModelFacts, thinks: bool, config: &mu
     if settings.seed.is_some() {
         ignored.push("seed: Converse has none".into());
     }
-    if !facts.system && request.system.is_some() {
-        ignored.push("the system prompt: this model takes none".into());
-    }
 }
 
 /// Lays a `-P key=value` where it belongs: a field of the request, or one of the model's own.
@@ -478,6 +466,15 @@ mod tests {
         assert_eq!(body(&asked(Settings::default()), &facts)["inferenceConfig"]["maxTokens"], 64_000);
         let settings = Settings { max_tokens: Some(7), ..Settings::default() };
         assert_eq!(body(&asked(settings), &facts)["inferenceConfig"]["maxTokens"], 7);
+    }
+
+    #[test]
+    fn a_model_without_a_system_prompt_reads_it_at_the_beginning() {
+        let request = ChatRequest { system: Some("be brief".into()), ..asked(Settings::default()) };
+        let facts = ModelFacts { system: false, ..ModelFacts::default() };
+        let body = body(&request, &facts);
+        assert_eq!(body["system"], Value::Null);
+        assert_eq!(body["messages"], json!([{"role": "user", "content": [{"text": "be brief"}, {"text": "hi"}]}]));
     }
 
     #[test]
