@@ -160,6 +160,48 @@ fn without_a_model_the_providers_with_a_credential_are_listed() {
 }
 
 #[test]
+fn a_key_that_no_header_can_carry_is_told_without_it() {
+    let server = good();
+    let done = Llmx::openai(&server, &["x"]).env("OPENAI_API_KEY", "sk-CANARY\nsk-CANARY").run();
+    done.exits(3).says(&["authorization", "line breaks"]);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_file_that_holds_the_key_is_read_and_named_where_it_cannot_be() {
+    let server = good();
+    let asks = |path: &str| {
+        Llmx::openai(&server, &["x"])
+            .env("OPENAI_API_KEY", "other")
+            .config(&format!("[provider.openai]\nkey_file = \"{path}\"\n"))
+            .file("key", format!("{KEY}\n"))
+            .file("empty", " \n")
+    };
+    asks("key").run().exits(0);
+    assert_eq!(server.request().header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+    asks("none").run().exits(3).says(&["none"]);
+    asks("empty").run().exits(3).says(&["empty"]);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn the_list_of_providers_names_variables_and_never_keys() {
+    let done = Llmx::new(&["providers"]).env("OPENAI_API_KEY", KEY).run().exits(0).stays_quiet();
+    assert!(done.text().contains("openai") && done.text().contains("OPENAI_API_KEY"));
+    let object = Llmx::new(&["providers", "-j"]).env("OPENAI_API_KEY", KEY).run().exits(0).json();
+    let openai = object["providers"].as_array().and_then(|rows| rows.iter().find(|row| row["id"] == "openai"));
+    assert_eq!(openai.map(|row| &row["credential"]), Some(&json!("OPENAI_API_KEY")));
+    Llmx::shell("\"$LLMX\" providers | head -1 >/dev/null").run().exits(0).stays_quiet();
+}
+
+#[test]
+fn text_is_utf8_in_every_locale() {
+    for locale in ["C", "POSIX", "de_DE.ISO-8859-1", "nonsense"] {
+        Llmx::chat(&["-m", "sim/echo", "naïve 日本語"]).env("LC_ALL", locale).run().exits(0).prints("naïve 日本語\n");
+    }
+}
+
+#[test]
 fn more_than_32_mib_of_standard_input_is_not_sent() {
     let server = good();
     let done = Llmx::openai(&server, &["sum up"]).stdin(vec![b'x'; (32 << 20) + 1]).run();

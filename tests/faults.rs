@@ -221,6 +221,28 @@ mod connect {
     }
 
     #[test]
+    fn interim_answers_for_ever_end_at_the_head_limit() {
+        let interim = Script::bare().drip("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", Duration::from_millis(10));
+        with_limits("head_ms = 200\nconnect_ms = 50", interim).fails("timeout", 6, true);
+    }
+
+    #[test]
+    fn trailers_for_ever_are_refused() {
+        let trailers =
+            Script::events().piece(super::says("fine")).raw("0\r\n").forever("x: 0123456789\r\n".repeat(1000));
+        with_limits("", trailers).fails("network", 6, true).text("fine");
+    }
+
+    #[test]
+    fn a_connection_that_breaks_while_the_request_is_written_is_told() {
+        let server = Server::new(Script::deaf().reset());
+        let done = Llmx::openai(&server, &["-j"]).stdin("x".repeat(8 << 20)).run();
+        assert_eq!(done.json()["error"]["class"], "network");
+        done.exits(6);
+        assert_eq!(server.connections(), 1);
+    }
+
+    #[test]
     fn what_is_not_http_is_told() {
         with_limits("", Script::bare().raw("SSH-2.0-OpenSSH_9.9\r\n")).fails("protocol", 6, true);
     }
@@ -592,6 +614,7 @@ mod streams {
     fn the_mark_of_the_end_without_a_finish_reason_is_an_end_and_is_noted() {
         let outcome = chat(Script::stream(format!("{}{CHAT_USAGE}{DONE}", says(ONE))));
         outcome.answers(ONE).reports(5).says(&["without a finish reason"]);
+        chat(Script::stream(format!("{}{DONE}", says(ONE)))).fails("protocol", 6, true).text(ONE);
     }
 
     #[test]
@@ -738,6 +761,32 @@ mod streams {
         let done = Llmx::openai(&server, &["x"]).run().exits(6).says(&["64 MiB"]);
         assert!((60 << 20..70 << 20).contains(&done.out.len()), "{}", done.out.len());
         server.await_disconnect();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_held_back_or_kept_has_an_end_as_well() {
+        let argument = json!({"tool_calls": [{"index": 0, "function": {"arguments": "y".repeat(500_000)}}]});
+        let server = Server::new(Script::events().piece(says(ONE)).forever(chunk(&argument, None)));
+        let done = Llmx::shell("ulimit -v 500000; exec \"$LLMX\" chat -m openai/gpt-4o -j x")
+            .env("OPENAI_BASE_URL", server.url());
+        let object = done.run().exits(6).json();
+        assert_eq!((&object["error"]["class"], &object["text"]), (&json!("protocol"), &json!(ONE)), "{object}");
+        let call = json!({"candidates": [{"content": {"role": "model",
+            "parts": [{"functionCall": {"name": "f", "args": {"a": "y".repeat(500_000)}}}]}}]});
+        let server = Server::new(Script::events().forever(format!("data: {call}\n\n")));
+        let done = Llmx::shell("ulimit -v 500000; exec \"$LLMX\" chat -m openai/m --api generate-content -x x")
+            .env("OPENAI_BASE_URL", server.url());
+        assert!(done.run().exits(6).err.contains("64 MiB"));
+    }
+
+    #[test]
+    fn json_of_any_depth_is_refused_and_not_followed() {
+        for body in ["[".repeat(100_000), "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)] {
+            chat(Script::json(200, &body)).fails("protocol", 6, true);
+            chat(Script::json(500, &body)).fails("overloaded", 6, false);
+            chat(Script::stream(format!("data: {body}\n\n"))).fails("protocol", 6, true);
+        }
     }
 
     #[test]

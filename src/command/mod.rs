@@ -81,6 +81,7 @@ pub enum Colour {
 /// Runs what was asked for; gives the exit code of the process.
 #[must_use]
 pub fn run(command: Command) -> u8 {
+    terminal::tell_panics();
     let done = match command {
         Command::Chat(args) => chat::run(&args),
         Command::Providers(args) => providers::run(&args),

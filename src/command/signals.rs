@@ -41,9 +41,10 @@ mod unix {
     const LEAVE: Duration = Duration::from_secs(3);
 
     pub async fn obey(listening: &mpsc::Sender<()>, first: Sender<Stop>) {
-        let mut interrupt = listen(SignalKind::interrupt());
-        let mut terminate = listen(SignalKind::terminate());
-        let mut hangup = listen(SignalKind::hangup());
+        let ignored = ignored();
+        let mut interrupt = listen(SignalKind::interrupt(), ignored);
+        let mut terminate = listen(SignalKind::terminate(), ignored);
+        let mut hangup = listen(SignalKind::hangup(), ignored);
         let _ = listening.send(());
         let mut next = async || {
             tokio::select! {
@@ -60,8 +61,9 @@ mod unix {
         std::process::exit(i32::from(last.exit_code()));
     }
 
-    fn listen(kind: SignalKind) -> Option<Signal> {
-        if is_ignored(kind.as_raw_value()) { None } else { signal(kind).ok() }
+    fn listen(kind: SignalKind, ignored: u64) -> Option<Signal> {
+        let is_ignored = ignored & (1 << (kind.as_raw_value() - 1)) != 0;
+        if is_ignored { None } else { signal(kind).ok() }
     }
 
     async fn came(signal: &mut Option<Signal>) {
@@ -71,12 +73,11 @@ mod unix {
         }
     }
 
-    /// Whether the signal was ignored when this process was started, where the system says so (Linux: the mask `SigIgn`).
-    fn is_ignored(signal: i32) -> bool {
-        let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    /// The signals that were ignored when this process was started, where the system says so (Linux: `SigIgn`), a bit each.
+    fn ignored() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-        mask & (1 << (signal - 1)) != 0
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
     }
 }
 

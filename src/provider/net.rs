@@ -97,9 +97,13 @@ impl Net {
                 };
                 let certificates =
                     CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
+                let built_in = roots.len();
                 for certificate in certificates {
                     let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
                     roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+                }
+                if roots.len() == built_in {
+                    return Err(unreadable("it holds no certificate".into()));
                 }
             }
         }

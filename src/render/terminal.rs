@@ -5,6 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 use std::time::Duration;
 
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthStr as _;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::domain::untrusted::{one_line, visible};
@@ -156,8 +159,16 @@ impl Terminal {
         if self.quiet || !self.err.terminal || self.err.dumb {
             return;
         }
+        // Short of the line's end: a terminal writes `^C` after it, which must not begin a line of its own.
+        let room = self.err.width.unwrap_or(80).saturating_sub(BESIDE_STATUS);
+        let mut used = 0;
+        let fits = |cluster: &&str| {
+            used += cluster.width();
+            used <= room
+        };
+        let text: String = one_line(text).graphemes(true).take_while(fits).collect();
         let bar = self.status.get_or_insert_with(spinner);
-        bar.set_message(one_line(text));
+        bar.set_message(text);
     }
 
     /// Takes the status away.
@@ -168,15 +179,32 @@ impl Terminal {
     }
 }
 
+/// From now on a fault of our own is told in one line, without a backtrace, and ends the process with 1. What it had
+/// reserved stays booked.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
+        let line = format!(
+            "llmx: a fault of llmx itself at {place} (version {}); the call may have been billed\ntry: report this line, with the command that led to it\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+        std::process::exit(1);
+    }));
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         self.clear_status();
     }
 }
 
+/// Columns that the sign itself, the seconds and a `^C` take beside the text of a status.
+const BESIDE_STATUS: usize = 12;
+
 fn spinner() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));

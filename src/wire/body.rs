@@ -1,12 +1,19 @@
 //! The body of one answer: fragments go in, events come out, whatever the dialect and the framing.
 
 use super::contract::{DecodeError, Decoder, Dialect};
-use super::frames::Frames;
+use super::frames::{EVENT_MAX, Frames, VALUE_MAX};
 use super::quirks::Quirks;
 use crate::domain::chat::ChatEvent;
 
-/// Most text (answer and thinking together) of one answer, in bytes.
+/// Most of one answer (text, thinking and tool calls together), in bytes.
 pub const TEXT_MAX: usize = 64 << 20;
+
+/// Most that is read before something of it is handed over, in bytes: what a decoder holds back (the arguments of a tool
+/// call) has an end, too. A whole JSON body is one value and fits.
+const HELD_MAX: usize = VALUE_MAX + EVENT_MAX;
+
+/// What a part of an answer takes beside its bytes, roughly.
+const KEPT_EACH: usize = 128;
 
 /// Cuts, decodes and counts one answer's body.
 pub struct Body {
@@ -14,6 +21,10 @@ pub struct Body {
     decoder: Box<dyn Decoder>,
     /// Bytes of text handed over so far.
     text: usize,
+    /// Bytes of everything that an answer keeps, text and all.
+    kept: usize,
+    /// Bytes read since something was handed over.
+    held: usize,
     /// Usage has come.
     counted: bool,
     lossy_said: bool,
@@ -27,6 +38,8 @@ impl Body {
             frames: Frames::new(),
             decoder: dialect.decoder(quirks),
             text: 0,
+            kept: 0,
+            held: 0,
             counted: false,
             lossy_said: false,
             frame: 0,
@@ -44,6 +57,7 @@ impl Body {
             *count += 1;
             decoder.frame(event, data, out).map_err(|error| numbered(error, *count))
         });
+        self.held = if out.len() > before { 0 } else { self.held + bytes.len() };
         self.measure(&out[before..])?;
         self.say_lossy(out);
         read
@@ -87,6 +101,7 @@ impl Body {
 
     fn measure(&mut self, events: &[ChatEvent]) -> Result<(), DecodeError> {
         for event in events {
+            self.kept += kept(event);
             match event {
                 ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) => {
                     self.text += text.len()
@@ -95,7 +110,7 @@ impl Body {
                 _ => {}
             }
         }
-        if self.text > TEXT_MAX {
+        if self.kept > TEXT_MAX || self.held > HELD_MAX {
             return Err(DecodeError::Malformed(format!("the answer is longer than {} MiB", TEXT_MAX >> 20)));
         }
         Ok(())
@@ -106,6 +121,20 @@ impl Body {
             self.lossy_said = true;
             out.push(ChatEvent::Note("the answer held bytes that are no UTF-8: they stand as U+FFFD".into()));
         }
+    }
+}
+
+/// How many bytes of an event stay in the answer; an event that lays itself over an earlier one counts nothing.
+fn kept(event: &ChatEvent) -> usize {
+    match event {
+        ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) => text.len(),
+        ChatEvent::ToolCall(call) => KEPT_EACH + call.id.len() + call.name.len() + call.arguments.len(),
+        ChatEvent::ServerTool(text) | ChatEvent::Note(text) | ChatEvent::Ignored(text) => KEPT_EACH + text.len(),
+        // The text of its block was counted as it came.
+        ChatEvent::ReasoningDone(block) => {
+            KEPT_EACH + [&block.signature, &block.redacted].into_iter().flatten().map(String::len).sum::<usize>()
+        }
+        ChatEvent::Started { .. } | ChatEvent::Usage(_) | ChatEvent::Finished(_) => 0,
     }
 }
 

@@ -34,9 +34,14 @@ enum Step {
 }
 
 impl Script {
+    /// Reads nothing of the request before its first step.
+    pub fn deaf() -> Script {
+        Script { deaf: true, ..Script::default() }
+    }
+
     /// Says nothing at all until the peer goes.
     pub fn mute() -> Script {
-        Script { deaf: true, ..Script::default() }.silence()
+        Script::deaf().silence()
     }
 
     /// No head: what follows is written as it is.
