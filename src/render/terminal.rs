@@ -8,7 +8,7 @@ use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::domain::untrusted::{one_line, visible};
 
@@ -160,14 +160,15 @@ impl Terminal {
             return;
         }
         // Short of the line's end: a terminal writes `^C` after it, which must not begin a line of its own.
-        let room = self.err.width.unwrap_or(80).saturating_sub(BESIDE_STATUS);
+        let width = self.err.width.unwrap_or(80);
+        let room = width.saturating_sub(BESIDE_STATUS);
         let mut used = 0;
         let fits = |cluster: &&str| {
             used += cluster.width();
             used <= room
         };
         let text: String = one_line(text).graphemes(true).take_while(fits).collect();
-        let bar = self.status.get_or_insert_with(spinner);
+        let bar = self.status.get_or_insert_with(|| spinner(width));
         bar.set_message(text);
     }
 
@@ -200,15 +201,64 @@ impl Drop for Terminal {
 }
 
 /// Columns that the sign itself, the seconds and a `^C` take beside the text of a status.
-const BESIDE_STATUS: usize = 12;
+const BESIDE_STATUS: usize = 16;
 
-fn spinner() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+fn spinner(width: usize) -> ProgressBar {
+    let line = StatusLine { width: u16::try_from(width.saturating_sub(4)).unwrap_or(u16::MAX).max(1) };
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(line)));
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// The line on standard error that moves. It is filled short of its end: the `^C` that a terminal writes behind it must
+/// not begin a line of its own, which nobody would clear.
+#[derive(Debug)]
+struct StatusLine {
+    width: u16,
+}
+
+impl StatusLine {
+    fn put(text: &str) -> io::Result<()> {
+        io::stderr().lock().write_all(text.as_bytes())
+    }
+
+    /// Moves the cursor by `count` in a direction of ECMA-48 (`A` up, `B` down, `C` right, `D` left).
+    fn go(count: usize, direction: char) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { StatusLine::put(&format!("\u{1b}[{count}{direction}")) }
+    }
+}
+
+impl TermLike for StatusLine {
+    fn width(&self) -> u16 {
+        self.width
+    }
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        StatusLine::go(count, 'A')
+    }
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        StatusLine::go(count, 'B')
+    }
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        StatusLine::go(count, 'C')
+    }
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        StatusLine::go(count, 'D')
+    }
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        StatusLine::put(&format!("{text}\n"))
+    }
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        StatusLine::put(text)
+    }
+    fn clear_line(&self) -> io::Result<()> {
+        StatusLine::put("\r\u{1b}[2K")
+    }
+    fn flush(&self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
 }
 
 /// One write, flushed once.
