@@ -709,7 +709,6 @@ impl<'a> Maker<'a> {
             return Ok(model);
         }
         let sheet = Sheet::read(&entry.rates, entry.tiers.as_deref().unwrap_or(&[]), rules.places)?;
-        let ratio = self.ratio(key);
         let rows = self.rows(entry, rules, &sheet)?;
         model.has_dates = rows.len() > 1;
         model.fees = fees(entry)?;
@@ -721,42 +720,74 @@ impl<'a> Maker<'a> {
             let fees_follow = model.fees.iter().all(|(name, fee)| self.fee(&target, name) == Some(*fee));
             let dates_follow = !other.has_dates || rules.own_dates;
             let follows = other.sheet.as_ref().is_some_and(|other| sheet.follows(other, scale));
-            (follows && fees_follow && dates_follow && !replaced("price")).then_some((target, like, scale))
+            (follows && fees_follow && dates_follow && !replaced("price")).then_some((target, scale))
         });
-        if let Some((target, _, scale)) = &like {
-            model.set("like", quoted(target));
-            if *scale != 1000 {
-                model.set("scale", factor_text(*scale));
-            }
-            model.sheet = self.models[target].sheet.as_ref().map(|sheet| scaled(sheet, *scale));
-            model.has_dates = self.models[target].has_dates;
-        } else {
-            if sheet.base.values().any(|usd| usd.0 == 0) {
-                return Err("a zero that nobody confirmed".to_owned());
-            }
-            if entry.mode == "chat" && !sheet.base.contains_key(&OUTPUT) {
-                return Err("a chat model without a price for its output".to_owned());
-            }
-            model.set("price", price(&rows, &ratio));
-            model.sheet = Some(sheet.with(&ratio));
-            let provider = self.provider(key, "fees");
-            let own = model.fees.iter().filter(|(name, fee)| provider.get(*name) != Some(*fee));
-            let own: Vec<String> = own.map(|(name, fee)| format!("{} = {}", bare(name), fee.text())).collect();
-            if !own.is_empty() {
-                model.set("fees", format!("{{ {} }}", own.join(", ")));
-            }
+        let mut made = match &like {
+            Some((target, scale)) => self.inheriting(&model, target, *scale),
+            None => self.with_price(&model, key, entry, &rows)?,
+        };
+        let mut inherits = like.is_some();
+        if !self.modes(&mut made, key, entry, rules)? {
+            inherits = false;
+            made = self.with_price(&model, key, entry, &rows)?;
+            self.modes(&mut made, key, entry, rules)?;
         }
-        self.modes(&mut model, key, entry, rules)?;
+        let mut model = made;
         limits(&mut model, entry);
         if let Some(note) = self.note(key, entry) {
             model.set("note", quoted(&note));
         }
-        let alone = entry.agreement_flag == "single" && like.is_none();
+        let alone = entry.agreement_flag == "single" && !inherits;
         if let Some(source) = self.source(key, entry, rules).filter(|_| alone) {
             model.set("source", quoted(&source));
         }
         self.finish(&mut model, key)?;
         Ok(model)
+    }
+
+    fn inheriting(&self, model: &Model, target: &str, scale: i128) -> Model {
+        let mut model = model.clone();
+        let other = &self.models[target];
+        model.set("like", quoted(target));
+        if scale != 1000 {
+            model.set("scale", factor_text(scale));
+        }
+        model.sheet = other.sheet.as_ref().map(|sheet| scaled(sheet, scale));
+        model.has_dates = other.has_dates;
+        model
+    }
+
+    fn with_price(
+        &self,
+        model: &Model,
+        key: &str,
+        entry: &Entry,
+        rows: &[(Option<String>, Sheet)],
+    ) -> Result<Model, String> {
+        let mut model = model.clone();
+        let today = rows.iter().rev().find(|(from, _)| from.as_ref().is_none_or(|from| !self.announced(from)));
+        let (_, sheet) = today.ok_or("no price holds today")?;
+        if sheet.base.values().any(|usd| usd.0 == 0) {
+            return Err("a zero that nobody confirmed".to_owned());
+        }
+        if entry.mode == "chat" && !sheet.base.contains_key(&OUTPUT) {
+            return Err("a chat model without a price for its output".to_owned());
+        }
+        let ratio = self.ratio(key);
+        model.set("price", price(rows, &ratio));
+        model.sheet = Some(sheet.with(&ratio));
+        let provider = self.provider(key, "fees");
+        let own = model.fees.iter().filter(|(name, fee)| provider.get(*name) != Some(*fee));
+        let own: Vec<String> = own.map(|(name, fee)| format!("{} = {}", bare(name), fee.text())).collect();
+        if !own.is_empty() {
+            model.set("fees", format!("{{ {} }}", own.join(", ")));
+        }
+        Ok(model)
+    }
+
+    /// Whether an instant is after the day on which the table was checked.
+    fn announced(&self, from: &str) -> bool {
+        *from > *self.rulings.checked.to_string()
     }
 
     /// The dated rows, oldest first; the last is the sheet of today or one that is announced.
@@ -784,9 +815,10 @@ impl<'a> Maker<'a> {
         Ok(rows)
     }
 
-    /// Own factors and sheets of modes, and the factors of attributes.
-    fn modes(&self, model: &mut Model, key: &str, entry: &Entry, rules: &Seller) -> Result<(), String> {
-        let Some(standard) = model.sheet.clone() else { return Ok(()) };
+    /// Own factors and sheets of modes, and the factors of attributes. `false`: the entry's `scale`, which a sheet of a
+    /// mode is multiplied by, too, does not lead to the figures of one.
+    fn modes(&self, model: &mut Model, key: &str, entry: &Entry, rules: &Seller) -> Result<bool, String> {
+        let Some(standard) = model.sheet.clone() else { return Ok(true) };
         let own = Sheet::read(&entry.rates, entry.tiers.as_deref().unwrap_or(&[]), rules.places)?;
         let like = model.get("like").map(|like| like.trim_matches('"').to_owned());
         let scale = model.get("scale").map_or(Ok(Usd(1_000_000_000)), |scale| Usd::parse(scale, None))?.0 / 1_000_000;
@@ -828,7 +860,10 @@ impl<'a> Maker<'a> {
                     && provider.get(name).is_some_and(|it| sheet.rounds(&scaled(&standard, *it))) => {}
                 None if model.has_dates => return Err(format!("{name} is a sheet of today beside dated prices")),
                 None if model.get("profiles").is_some() => return Err(format!("{name} is a sheet of one profile")),
-                None => written.push((name.clone(), format!("{{ {} }}", sheet.text(&ratio)))),
+                None => match unscaled(&sheet, scale) {
+                    Some(sheet) => written.push((name.clone(), format!("{{ {} }}", sheet.text(&ratio)))),
+                    None => return Ok(false),
+                },
             }
             model.modes.insert(name.clone(), sheet);
         }
@@ -856,7 +891,7 @@ impl<'a> Maker<'a> {
                 times.iter().map(|(name, factor)| format!("{} = {}", quoted(name), factor_text(*factor))).collect();
             model.set("times", format!("{{ {} }}", parts.join(", ")));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The first `like` that fits a key and whose target is there: as it stands, or without its version or date.
@@ -907,13 +942,16 @@ impl<'a> Maker<'a> {
         (!url.starts_with(known)).then_some(url)
     }
 
-    /// A ruling's changes last, so that it wins.
+    /// A ruling's changes last, so that it wins; an empty table takes a field away.
     fn finish(&mut self, model: &mut Model, key: &str) -> Result<(), String> {
         let Some(change) = self.rulings.change.get(key) else { return Ok(()) };
         self.used.insert(key.to_owned());
         let why = change.get("why").and_then(Value::as_str).ok_or(format!("change.{key:?} has no why"))?;
         for (name, value) in change.iter().filter(|(name, _)| name.as_str() != "why") {
-            model.set(name, field(name, value));
+            match value.as_table().is_some_and(Table::is_empty) {
+                true => model.fields.retain(|(field, _)| field != name),
+                false => model.set(name, field(name, value)),
+            }
         }
         model.set("note", quoted(why));
         Ok(())
@@ -1156,6 +1194,16 @@ fn scaled(sheet: &Sheet, factor: i128) -> Sheet {
     };
     let tiers = sheet.tiers.iter().map(|tier| Tier { rates: scale(&tier.rates), ..tier.clone() }).collect();
     Sheet { base: scale(&sheet.base), tiers }
+}
+
+/// The sheet that a scale leads to this one from, where one does.
+fn unscaled(sheet: &Sheet, scale: i128) -> Option<Sheet> {
+    let unscale = |rates: &Rates| -> Option<Rates> {
+        let exact = |usd: &Usd| (usd.0 * 1000 % scale == 0).then(|| Usd(usd.0 * 1000 / scale));
+        rates.iter().map(|(dimension, usd)| Some((*dimension, exact(usd)?))).collect()
+    };
+    let tiers = sheet.tiers.iter().map(|tier| Some(Tier { rates: unscale(&tier.rates)?, ..tier.clone() }));
+    Some(Sheet { base: unscale(&sheet.base)?, tiers: tiers.collect::<Option<_>>()? })
 }
 
 /// A mode's list with what it does not name: from the sheet of the entry that it is like, else in proportion.
