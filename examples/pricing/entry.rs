@@ -315,7 +315,7 @@ const SERVED: [&str; 5] = ["batch", "flex", "priority", "fast", "ultrafast"];
 fn names(model: &mut Model, key: &str, entry: &Entry, rules: &Seller, left: &BTreeMap<String, &Entry>) {
     let is_alias = |alias: &&String| date_of(alias, &entry.id).is_none();
     let dated_here = ends_in_a_date(&entry.id);
-    let may_be_dated = rules.dated && !dated_here && !entry.id.ends_with("-latest");
+    let may_be_dated = rules.dated && !dated_here && !entry.id.contains([':', '@']) && !entry.id.ends_with("-latest");
     if may_be_dated || !entry.aliases.iter().all(|alias| is_alias(&alias)) {
         model.set("dated", "true".to_owned());
         let other = left.iter().filter(|(_, other)| other.rates != entry.rates);
