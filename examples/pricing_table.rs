@@ -65,6 +65,10 @@ pub fn table(snapshot: &str, rulings: &str) -> Result<(String, Counts), String> 
     for (seller, rules) in &rulings.seller {
         maker.add_seller(seller, rules, &snapshot.entries)?;
     }
+    let known = |entry: &&Entry| rulings.seller.0.iter().any(|(seller, _)| *seller == entry.provider);
+    for entry in snapshot.entries.iter().filter(|entry| !known(entry)) {
+        maker.count(&format!("{}: left out, {} is not in the catalog", entry.agreement_flag, entry.provider));
+    }
     maker.add_mirrors()?;
     maker.check_rulings()?;
     Ok((maker.print()?, maker.counts))
