@@ -52,7 +52,7 @@ One JSON object per line on stdin; unknown keys are ignored:
   {\"provider\": \"anthropic\", \"api\": \"messages\", \"model\": \"claude-opus-5-5\",
    \"request_date\": \"2026-11-22T10:00:00Z\", \"context\": {\"processing\": \"batch\"}, \"usage\": {…as received…}}
 
-context: service_tier, processing, speed, inference_geo, data_residency, location, endpoint, stream
+context: service_tier, processing, speed, inference_geo, data_residency, location, region, endpoint, stream
 A line that cannot be read gives {\"error\": …, \"line\": n}, and the exit code 1 at the end.";
 
 #[derive(Debug, Clone, Args)]
@@ -329,10 +329,11 @@ fn billed(desk: &Desk, prices: &Prices, line: &[u8]) -> Result<Value, String> {
     let row = desk.catalog.row(&asked.provider).ok();
     let dialect =
         dialect(&asked.api, row.as_ref()).ok_or_else(|| format!("api \"{}\" is none that is known", asked.api))?;
-    let name = match &row {
+    let mut name = match &row {
         Some(_) => desk.catalog.model(&format!("{}/{}", asked.provider, asked.model)).map_err(|error| error.message)?,
         None => ModelName { provider: asked.provider, region: None, model: asked.model },
     };
+    name.region = name.region.or_else(|| context.get("region").cloned());
     let quirks = row.map_or_else(Quirks::default, |row| row.quirks);
     let streamed = context.get("stream").is_some_and(|word| word == "true");
     let usage = usage::read(dialect, &asked.usage, &quirks, &name.model, streamed);

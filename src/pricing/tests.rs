@@ -617,6 +617,19 @@ fn every_bundled_entry_reads_resolves_and_says_where_it_is_from() {
 }
 
 #[test]
+fn a_router_that_picks_the_seller_has_no_ceiling() {
+    let ask = Ask { request_bytes: 100, output_max: Some(10), ..Ask::default() };
+    let prices = Prices::bundled();
+    let routed = prices
+        .tables()
+        .flat_map(|table| table.models())
+        .find(|key| key.starts_with("openrouter/") && !key.ends_with(":free") && *key != "openrouter/openrouter/free");
+    let name = name(routed.expect("a routed model"));
+    let quote = prices.quote(&name, Moment::parse(NOON).expect("an instant"), &Context::new(), &ask);
+    assert_eq!((quote.ceiling, quote.reasons.len()), (None, 1), "{name}");
+}
+
+#[test]
 fn a_check_finds_what_leads_nowhere_and_what_nobody_can_look_up() {
     let own = "[provider.p]\nsource = \"https://p.example\"\n\
         [model.\"p/a\"]\nlike = \"p/b\"\n[model.\"p/b\"]\nlike = \"p/a\"\n\

@@ -306,7 +306,8 @@ pub(super) fn charge(raw: &Value, quirks: &Quirks) -> Option<Charge> {
     let upstream = own_key
         .then(|| decimal(&raw["cost_details"]["upstream_inference_cost"]).and_then(|text| Usd::parse(&text)))
         .flatten();
-    Some(Charge { usd, upstream })
+    // The router's fee alone is not what the call cost.
+    (!own_key || upstream.is_some()).then_some(Charge { usd, upstream })
 }
 
 #[cfg(test)]
@@ -392,6 +393,9 @@ mod tests {
         assert_eq!(read(&raw).charge, None);
         let charge = openai(&raw, &Quirks { reports_cost: true, ..Quirks::default() }).charge.expect("stated");
         assert_eq!((Some(charge.usd), charge.upstream), (Usd::parse("0.00006"), Usd::parse("0.00123")));
+        let mut silent = raw.clone();
+        silent["cost_details"] = Value::Null;
+        assert_eq!(openai(&silent, &Quirks { reports_cost: true, ..Quirks::default() }).charge, None);
     }
 
     #[test]
