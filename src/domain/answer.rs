@@ -101,13 +101,7 @@ impl Answer {
     /// Bytes of text, thinking and tool calls that came: the measure of an answer whose usage never did.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let part = |part: &Part| match part {
-            Part::Text(text) => text.len(),
-            Part::Reasoning(block) => block.text.len(),
-            Part::ToolCall(call) => call.name.len() + call.arguments.len(),
-            Part::Image(_) | Part::Document(_) | Part::Audio(_) | Part::ToolResult(_) => 0,
-        };
-        (self.parts.iter().map(part).sum::<usize>() + self.refusal.len()) as u64
+        self.parts.iter().map(Part::text_bytes).sum::<u64>() + self.refusal.len() as u64
     }
 
     /// Whether anything that the user would see has come.

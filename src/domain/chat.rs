@@ -45,6 +45,21 @@ pub enum Part {
     ToolResult(ToolResult),
 }
 
+impl Part {
+    /// Bytes of text in it: what is said, thought, called for or answered; an attachment has none.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        let bytes = match self {
+            Part::Text(text) => text.len(),
+            Part::Reasoning(block) => block.text.len(),
+            Part::ToolCall(call) => call.name.len() + call.arguments.len(),
+            Part::ToolResult(result) => result.content.len(),
+            Part::Image(_) | Part::Document(_) | Part::Audio(_) => 0,
+        };
+        bytes as u64
+    }
+}
+
 /// An attachment: its bytes, or a URL that the provider itself fetches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Media {

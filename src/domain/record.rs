@@ -394,9 +394,22 @@ fn names_a_secret(key: &str) -> bool {
         || last.ends_with("_token")
 }
 
+/// Most bytes of a conversation or of an answer that are kept: a ledger is no archive, and a copy costs memory.
+const TEXT_KEPT_MAX: u64 = 8 << 20;
+
+/// What stands for a text that is too long to be kept.
+fn left_out(bytes: u64) -> Value {
+    json!({"left_out_bytes": bytes})
+}
+
 /// The conversation as JSON. Of an attachment the bytes are left out: kind, name and length stand for them.
 #[must_use]
 pub fn prompt(request: &ChatRequest) -> Value {
+    let texts = request.messages.iter().flat_map(|message| &message.parts).map(Part::text_bytes).sum::<u64>();
+    let bytes = texts + request.system.as_deref().map_or(0, str::len) as u64;
+    if bytes > TEXT_KEPT_MAX {
+        return left_out(bytes);
+    }
     let messages: Vec<Value> = request
         .messages
         .iter()
@@ -415,6 +428,9 @@ pub fn prompt(request: &ChatRequest) -> Value {
 /// The answer as JSON, with everything that must go back to the provider on the next turn.
 #[must_use]
 pub fn answer(answer: &Answer) -> Value {
+    if answer.bytes() > TEXT_KEPT_MAX {
+        return left_out(answer.bytes());
+    }
     let refusal = (!answer.refusal.is_empty()).then_some(&answer.refusal);
     json!({"parts": answer.parts.iter().map(part).collect::<Vec<_>>(), "refusal": refusal})
 }
