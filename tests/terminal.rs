@@ -169,8 +169,19 @@ impl Seen {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// The lines on the screen, without the empty ones at its end.
+    /// The lines on the screen, without the empty ones at its end and without the line of what was consumed.
     fn lines(&self) -> Vec<String> {
+        let mut lines = self.all_lines();
+        if lines.last().is_some_and(|line| line.contains(" · ") && line.contains("unpriced")) {
+            lines.pop();
+        }
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        lines
+    }
+
+    fn all_lines(&self) -> Vec<String> {
         self.screen.contents().trim_end().lines().map(|line| line.trim_end().to_owned()).collect()
     }
 
@@ -226,6 +237,16 @@ fn markdown_is_rendered_in_colour_before_a_person_and_nowhere_else() {
 }
 
 #[test]
+fn what_was_consumed_stands_below_the_answer_unless_quiet() {
+    let server = speaking("Como.");
+    let seen = sit(Llmx::openai(&server, &["x"]), 80).end().exits(0);
+    let last = seen.all_lines().pop().unwrap_or_default();
+    assert!(last.contains(" in · ") && last.contains(" out · ") && last.contains(" first · "), "{last}");
+    let quiet = sit(Llmx::openai(&server, &["-q", "x"]), 80).end().exits(0);
+    assert_eq!(quiet.all_lines(), ["Como."]);
+}
+
+#[test]
 fn no_color_takes_the_colour_and_leaves_the_layout() {
     let server = speaking(MARKDOWN);
     for llmx in [Llmx::openai(&server, &["x"]).env("NO_COLOR", "1"), Llmx::openai(&server, &["--color", "never", "x"])]
@@ -252,7 +273,7 @@ fn words_are_never_broken_at_the_edge_of_the_screen() {
     let prose = "The lake is deep because a glacier carved it, and cold because the sun does not reach its bottom.";
     let server = speaking(&format!("{prose}\n\n- {prose}\n"));
     for columns in [80, 40, 20] {
-        let seen = sit(Llmx::openai(&server, &["x"]), columns).end().exits(0).leaves_the_terminal_alone();
+        let seen = sit(Llmx::openai(&server, &["-q", "x"]), columns).end().exits(0).leaves_the_terminal_alone();
         let wrapped = (0..ROWS).filter(|row| seen.screen.row_wrapped(*row)).count();
         assert_eq!(wrapped, 0, "{:?}", seen.lines());
         let words: Vec<String> = seen.lines().join(" ").split_whitespace().map(str::to_owned).collect();
@@ -284,7 +305,7 @@ fn the_sign_of_waiting_leaves_nothing_behind() {
     server.open("asked");
     let seen = sitting.end().exits(0).leaves_the_terminal_alone();
     assert_eq!(seen.lines(), ["fine"]);
-    assert_eq!(seen.screen.cursor_position(), (1, 0));
+    assert_eq!(seen.screen.cursor_position(), (2, 0), "below the line of what was consumed");
 }
 
 #[test]
