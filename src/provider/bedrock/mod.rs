@@ -88,7 +88,7 @@ impl Bedrock {
             None => return Err(region::missing(&credentials.profile)),
         }
         let moved = moved_base(row, choice, env).or_else(|| Some((row.base_url.clone()?, "config.toml".to_owned())));
-        let moved = moved.map(|(base, origin)| Ok((parse_base(&base, &origin)?, origin))).transpose()?;
+        let moved = moved.map(|(base, origin)| Ok::<_, Failure>((parse_base(&base, &origin)?, origin))).transpose()?;
         if let Some((base, _)) = &moved
             && base.scheme() == "http"
             && !is_loopback(base)
