@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::usage;
 use crate::domain::chat::{CacheLifetime, ChatEvent, Finish, FinishReason, Reasoning, ToolCall};
 use crate::domain::usage::Meter;
+use crate::wire::converse_usage::converse;
 
 /// Reads one answer. What the SDK's types leave out (usage fields, the order and the numbers of a tool's arguments)
 /// comes from the bytes as received.
@@ -25,6 +25,8 @@ pub struct Reader {
     open: BTreeMap<i32, Block>,
     /// A prompt cache was asked for.
     cache: Option<CacheLifetime>,
+    /// This model's stream counts cached tokens inside its input, whatever the total says.
+    whole_input: bool,
     stopped: bool,
     metered: bool,
     /// Bytes of text so far.
@@ -41,8 +43,8 @@ enum Block {
 
 impl Reader {
     #[must_use]
-    pub fn new(cache: Option<CacheLifetime>) -> Reader {
-        Reader { cache, ..Reader::default() }
+    pub fn new(cache: Option<CacheLifetime>, whole_input: bool) -> Reader {
+        Reader { cache, whole_input, ..Reader::default() }
     }
 
     /// The model has stopped.
@@ -160,7 +162,8 @@ impl Reader {
         if raw["usage"].is_object() {
             self.metered = true;
             let tier = raw["serviceTier"]["type"].as_str().map(str::to_owned);
-            let usage = usage::converse(&raw["usage"], tier);
+            let mut usage = converse(&raw["usage"], self.whole_input);
+            usage.service_tier = tier;
             let cached = [Meter::CacheRead, Meter::CacheWrite5m, Meter::CacheWrite1h];
             if self.cache.is_some() && cached.iter().all(|meter| usage.get(*meter).unwrap_or(0) == 0) {
                 out.push(ChatEvent::Note(

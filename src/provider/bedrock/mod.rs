@@ -6,7 +6,6 @@ mod credentials;
 mod errors;
 mod region;
 mod request;
-mod usage;
 
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ use super::catalog::Row;
 use super::http::{host_of, moved_base, parse_base};
 use super::net::{Net, is_loopback};
 use super::{Choice, Draft, Env, Limits, error};
-use crate::domain::chat::{CacheLifetime, ChatEvent, ChatRequest};
+use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::{ModelFacts, ModelName};
 use crate::wire::body::TEXT_MAX;
@@ -246,7 +245,10 @@ impl Bedrock {
         };
         let wired = Builder::new().http_client(Wire::for_call(&self.net, call));
         let place = Place { call, region, found: &self.credentials };
-        let arriving = Arriving::new(encoded.ignored, request.settings.cache, call, region, &self.credentials);
+        let mark = self.row.quirks.whole_input_streamed.as_deref();
+        let whole_input = call.streamed && mark.is_some_and(|part| self.model.contains(part));
+        let reader = Reader::new(request.settings.cache, whole_input);
+        let arriving = Arriving::new(encoded.ignored, reader, call, region, &self.credentials);
         if call.streamed {
             let sending = client.converse_stream().model_id(&self.model).customize();
             let sent = sending.mutate_request(fill).config_override(wired).send().await;
@@ -356,14 +358,14 @@ pub struct Arriving {
 impl Arriving {
     fn new(
         ignored: Vec<String>,
-        cache: Option<CacheLifetime>,
+        reader: Reader,
         call: &Arc<Call>,
         region: &str,
         credentials: &Arc<credentials::Found>,
     ) -> Arriving {
         Arriving {
             queued: ignored.into_iter().map(ChatEvent::Ignored).collect(),
-            reader: Reader::new(cache),
+            reader,
             stream: None,
             request_id: None,
             call: Arc::clone(call),
