@@ -67,8 +67,8 @@ fn measured(processes: usize, calls: usize) -> Vec<Vec<Duration>> {
         let output = child.wait_with_output().expect("it ends");
         assert!(output.status.success(), "a process failed");
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            for (step, micros) in times.iter_mut().zip(line.split(' ')) {
-                step.push(Duration::from_nanos(micros.parse().expect("a number")));
+            for (step, nanos) in times.iter_mut().zip(line.split(' ')) {
+                step.push(Duration::from_nanos(nanos.parse().expect("a number")));
             }
         }
     }
@@ -158,7 +158,7 @@ fn settlement() -> Settlement {
 /// The kill loop is a test: the benchmark only asks for more of it.
 fn kill(kills: &str) {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    cargo.args(["test", "--release", "--test", "ledger", "--", "--nocapture", "whenever_a_process_is_killed"]);
+    cargo.args(["test", "--test", "ledger", "--", "--nocapture", "whenever_a_process_is_killed"]);
     let done = cargo.env("LEDGER_KILLS", kills).status().expect("cargo runs");
     assert!(done.success(), "the kill loop failed");
 }

@@ -18,6 +18,9 @@ pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 /// The first SQLite in which two connections cannot corrupt a write-ahead log (sqlite.org/changes.html, read 2026-11-22).
 const SQLITE_MIN: i32 = 3_051_003;
 
+/// How long a wait is not worth a word.
+const NOTE_AFTER: Duration = Duration::from_secs(1);
+
 /// Told when somebody else holds the ledger for longer than a moment.
 pub type Note = Box<dyn FnMut(&str) + Send>;
 
@@ -173,60 +176,54 @@ pub(super) fn copy_into(db: &Connection, path: &Path, to: &Path) -> Result<(), L
 
 /// Sleeps in growing, uneven steps, so that many waiters neither march in step nor starve a late one.
 fn waiting(mut patience: Patience) -> impl FnMut(i32) -> bool + Send + 'static {
-    let limit = millis(patience.limit);
-    let mut waited = 0;
+    let mut waited = Duration::ZERO;
     let mut noted = false;
     move |count| {
         if count == 0 {
-            (waited, noted) = (0, false);
+            (waited, noted) = (Duration::ZERO, false);
         }
-        if waited >= limit {
+        if waited >= patience.limit {
             return false;
         }
-        if waited >= 1_000 && !noted {
+        if waited >= NOTE_AFTER && !noted {
             noted = true;
             (patience.note)("waiting for the ledger: another process is writing it");
         }
-        let pause = pause(count);
-        waited += pause;
-        std::thread::sleep(Duration::from_millis(pause));
+        waited += pause(count);
         true
     }
 }
 
-/// Milliseconds to sleep before the next try: 1 to 2, growing to 10 to 20.
-fn pause(count: i32) -> u64 {
-    let longest = u64::try_from(count.clamp(1, 9)).unwrap_or(1) + 1;
-    let mixed = u64::from(std::process::id()).wrapping_mul(0x9E37_79B9).wrapping_add(count.unsigned_abs().into());
-    longest + mixed.wrapping_mul(0x2545_F491_4F6C_DD1D).rotate_left(17) % longest
-}
-
 /// Switching to a write-ahead log fails at once where two do it: SQLite calls no busy handler there.
 fn patiently(limit: Duration, mut work: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
-    let limit = millis(limit);
-    let mut waited = 0;
-    for count in 0.. {
+    let mut waited = Duration::ZERO;
+    let mut count = 0;
+    loop {
         match work() {
-            Err(error)
-                if waited < limit
-                    && matches!(
-                        error.sqlite_error_code(),
-                        Some(
-                            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed
-                        )
-                    ) =>
-            {
+            Err(error) if waited < limit && is_busy(&error) => {
                 waited += pause(count);
-                std::thread::sleep(Duration::from_millis(pause(count)));
+                count += 1;
             }
             done => return done,
         }
     }
-    Ok(())
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+    )
+}
+
+/// Sleeps before the next try, 0.2 to 0.4 ms, growing to 8 to 16; gives how long that was.
+fn pause(count: i32) -> Duration {
+    let shortest = 200 * (u64::from(count.unsigned_abs()) + 1).min(40);
+    let seed = u64::from(std::process::id()) << 32 | u64::from(count.unsigned_abs());
+    let uneven = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    let pause = Duration::from_micros(shortest + uneven % shortest);
+    std::thread::sleep(pause);
+    pause
 }
 
 #[cfg(test)]

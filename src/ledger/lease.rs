@@ -9,8 +9,8 @@ use super::files::{Place, open_private};
 
 /// Set aside on the disk, so that a settlement finds room where the disk is full.
 const ROOM: u64 = 64 << 10;
-/// How many abandoned leases one process clears away.
-const CLEARED_MAX: usize = 4;
+/// How many leases of others one process looks at, to clear away the abandoned ones.
+const LOOKED_AT_MAX: usize = 8;
 
 /// A locked file. Without a line in it, it is removed at the end; with one, it waits for the next start.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Lease {
             // Between making and locking it, another process may have taken it for abandoned and removed it.
             if Place::of(&path).is_some() && Place::of(&path) == Place::of_file(&file) && file.metadata()?.len() == 0 {
                 set_aside(&file)?;
-                clear(folder);
+                clear(folder, &path);
                 return Ok(Lease { file, path });
             }
         }
@@ -94,9 +94,10 @@ pub(super) fn left_behind(folder: &Path) -> Vec<(PathBuf, File, String)> {
 }
 
 /// Removes empty leases of dead processes, a few at a time.
-fn clear(folder: &Path) {
-    for (path, length) in leases(folder).take(CLEARED_MAX * 4) {
+fn clear(folder: &Path, own: &Path) {
+    for (path, length) in leases(folder).take(LOOKED_AT_MAX) {
         if length == 0
+            && path != own
             && let Some(_locked) = abandoned(&path)
             && path.metadata().is_ok_and(|about| about.len() == 0)
         {

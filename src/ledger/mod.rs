@@ -70,8 +70,9 @@ impl Reservation {
 /// A clock that is behind by less is two processes that started together.
 const CLOCK_SLACK_MS: i64 = 60_000;
 
-/// Frames of the write-ahead log that are worth a checkpoint: each costs the next start about 3 µs, a checkpoint 2 ms.
-const FRAMES_MAX: i64 = 256;
+/// Frames of the write-ahead log that are worth a checkpoint: the next process to start alone reads them all, about 5 µs
+/// each, and a call writes a dozen. A checkpoint takes about 2 ms, after the answer.
+const FRAMES_MAX: i64 = 64;
 
 /// Closing a file drops the locks that this process holds on it, so that files are made one at a time.
 static OPENING: Mutex<()> = Mutex::new(());

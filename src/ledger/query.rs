@@ -132,7 +132,8 @@ fn conditions(filter: &LogFilter) -> (String, Vec<Box<dyn ToSql>>) {
         add("s.error_class IS NOT NULL", None);
     }
     if let Some((comparison, amount)) = filter.cost {
-        let condition = format!("(SELECT total_picos FROM booked WHERE call = c.seq) {} ?", comparison.sql());
+        let booked = super::books::BOOKED;
+        let condition = format!("(SELECT total_picos FROM ({booked}) WHERE call = c.seq) {} ?", comparison.sql());
         add(&condition, Some(Box::new(amount.picos)));
     }
     if let Some(text) = &filter.text {

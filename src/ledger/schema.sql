@@ -1,5 +1,5 @@
 -- The ledger, schema 1. Amounts are whole picodollars (1e-12 USD); instants are UTC milliseconds since 1970.
--- NULL is unknown, never zero.
+-- NULL is unknown, never zero. No views: SQLite would parse them at every start.
 
 -- Sources: rows are added and never changed. Triggers below hold that.
 
@@ -152,42 +152,6 @@ CREATE TABLE day (
     reasoning      INTEGER NOT NULL,
     PRIMARY KEY (day, provider, model, region, project, user, command, cost_basis)
 ) STRICT, WITHOUT ROWID;
-
--- The truth about each settled call: its last correction, else its settlement.
-CREATE VIEW booked AS
-SELECT s.call,
-       coalesce(c.cost_basis, s.cost_basis) AS cost_basis,
-       iif(c.call IS NULL, s.total_picos, c.total_picos) AS total_picos,
-       iif(c.call IS NULL, coalesce(s.at_most_picos, s.total_picos), c.total_picos) AS at_most_picos,
-       s.error_class IS NOT NULL AS failed,
-       coalesce(s.reasoning, 0) AS reasoning
-FROM settlement s
-LEFT JOIN correction c
-    ON c.call = s.call AND c.n = (SELECT max(l.n) FROM correction l WHERE l.call = s.call);
-
--- What each settled call adds to its day.
-CREATE VIEW share AS
-SELECT b.call,
-       date(c.opened_ms / 1000, 'unixepoch') AS day,
-       c.provider, c.model,
-       coalesce(c.region, '') AS region, coalesce(c.project, '') AS project, coalesce(c.user, '') AS user,
-       c.command, b.cost_basis,
-       1 AS calls,
-       b.failed,
-       b.total_picos IS NULL AS unpriced,
-       coalesce(b.total_picos, 0) AS picos,
-       coalesce(b.at_most_picos, 0) AS at_most_picos,
-       (SELECT coalesce(sum(quantity), 0) FROM line l
-        WHERE l.call = b.call AND meter IN ('input', 'input_audio', 'input_image')) AS input,
-       (SELECT coalesce(sum(quantity), 0) FROM line l
-        WHERE l.call = b.call AND meter IN ('cache_read', 'cache_read_audio')) AS cache_read,
-       (SELECT coalesce(sum(quantity), 0) FROM line l
-        WHERE l.call = b.call AND meter IN ('cache_write', 'cache_write_1h')) AS cache_write,
-       (SELECT coalesce(sum(quantity), 0) FROM line l
-        WHERE l.call = b.call AND meter IN ('output', 'output_audio', 'output_image', 'reasoning')) AS output,
-       b.reasoning
-FROM booked b
-JOIN call c ON c.seq = b.call;
 
 CREATE TRIGGER call_stays BEFORE UPDATE ON call BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER call_is_kept BEFORE DELETE ON call BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;

@@ -271,6 +271,7 @@ fn later_proof_of_a_settled_call_is_a_correction_and_the_first_amount_stays() {
         ..Settlement::default()
     };
     ledger.settle(reservation, &estimated, NOON).expect("settled");
+    assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
     make(&mut ledger, "whole", NOON);
     ledger.resolve("cut", Resolution::Ceiling, "no proof", NOON + 5).expect("corrected");
     ledger.resolve("cut", Resolution::Amount(Usd::from_picos(4)), "the bill", NOON + 6).expect("corrected");
@@ -291,6 +292,49 @@ fn later_proof_of_a_settled_call_is_a_correction_and_the_first_amount_stays() {
         days,
         [("2026-11-22".into(), "reported".into(), 1, 4), ("2026-11-22".into(), "table".into(), 1, 830_000_000)]
     );
+}
+
+#[test]
+fn a_call_that_ends_after_it_was_settled_by_hand_corrects_the_hand() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.db");
+    let mut ledger = open(&path);
+    let reservation = ledger.reserve(&call("a"), NOON).expect("reserved");
+    // As seen from another machine, where it cannot be judged whether the process lives.
+    raw(&path)
+        .execute_batch(
+            "DROP TRIGGER call_stays; UPDATE call SET host = 'theirs', boot = 'theirs';
+             CREATE TRIGGER call_stays BEFORE UPDATE ON call BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;",
+        )
+        .expect("as if");
+    open(&path).resolve("a", Resolution::Nothing, "it seemed dead", NOON + 1).expect("resolved");
+    assert_eq!(ledger.record("a").expect("found").total(), Some(Usd::default()));
+    ledger.settle(reservation, &settlement(), NOON + 2).expect("settled");
+    let told = ledger.record("a").expect("found");
+    assert_eq!((told.total(), told.corrections.len()), (Some(Usd::from_picos(830_000_000)), 1));
+    assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_kept_beside_the_ledger_is_booked_once_however_often_it_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.db");
+    let ran = process("spill", &path, "s", 1).output().expect("it ran");
+    assert_eq!(said(&ran, "SETTLED"), ["s.0"]);
+    let entry =
+        std::fs::read_dir(path.with_extension("spill")).expect("leases").next().expect("one").expect("an entry");
+    let kept = std::fs::read(entry.path()).expect("readable");
+    // A process that is killed between booking and removing leaves both; one that is killed while writing, half a line.
+    for left in [kept.clone(), [kept.as_slice(), b"{\"opened_ms\":"].concat()] {
+        std::fs::write(entry.path(), left).expect("written");
+        let ledger = open(&path);
+        assert_eq!(ledger.record("s.0").expect("found").total(), Some(Usd::from_picos(830_000_000)));
+        assert_eq!(ledger.logs(&all()).expect("reads").len(), 1);
+        assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+        assert!(!entry.path().exists());
+    }
+    std::fs::write(entry.path(), "not JSON\n").expect("written");
+    assert!(open(&path).warnings()[0].contains("left there") && entry.path().exists());
 }
 
 #[test]
