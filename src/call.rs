@@ -75,6 +75,7 @@ impl Call<'_> {
         let began = Instant::now();
         let deadline = self.total.map(|total| began + total);
         let mut meter = Meter { began, first_token: None, answer: Answer::default() };
+        meter.answer.notes.extend(reservation.warning().map(str::to_owned));
         let mut request_id = None;
         let (failure, stopped) = self.meter(&mut meter, &mut request_id, deadline, show, &mut stopping).await;
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, request_id.is_some());

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 6 | [`cli`] | the command line as types |
 //! | 5 | [`command`] | one file per subcommand: arguments in, report out |
-//! | 4 | [`call`] | the life of one call: open, send, meter, bill |
+//! | 4 | [`call`] | the life of one call: quote, reserve, send, meter, bill, settle |
 //! | 3 | [`provider`] | who answers: addresses, credentials, sockets |
 //! | 2 | [`wire`] [`pricing`] [`ledger`] [`render`] | four wings that never meet: language, tariff, memory, face |
 //! | 1 | [`domain`] | the nouns that all share |

@@ -72,6 +72,13 @@ impl Prices {
         }
     }
 
+    /// What a call is taken to have consumed whose final usage never came: what was seen, and where nothing was counted,
+    /// bytes ÷ 4. How well that does on recorded answers is printed by `cargo bench --bench estimate`.
+    #[must_use]
+    pub fn estimate(call: &Called<'_>, outcome: &Outcome) -> Usage {
+        estimated(call, outcome.usage())
+    }
+
     fn reported(&self, call: &Called<'_>, usage: &Usage, plain: Bill) -> Bill {
         let mut bill = self.by_table(call, usage);
         if plain.basis != Basis::Reported {

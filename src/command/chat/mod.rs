@@ -51,7 +51,11 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
         return dry_run(args, &provider, &request, terminal);
     }
     let prices = config::prices(&env)?;
-    let ledger = Mutex::new(desk::ledger(&args.global)?);
+    let ledger = desk::ledger(&args.global)?;
+    for warning in ledger.warnings() {
+        let _ = terminal.note(&format!("llmx: {warning}\n"));
+    }
+    let ledger = Mutex::new(ledger);
     let caller = Caller { keeps_texts: desk.config.keeps_texts(args.no_store, &env), ..desk::caller("chat") };
     announce(args, &provider, terminal);
     terminal.status(&format!("waiting for {name}"));
