@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::command::chat::{ChatArgs, EffortArg};
+use crate::command::chat::args::{ChatArgs, EffortArg};
 use crate::command::desk::Desk;
 use crate::command::schema;
 use crate::domain::chat::{CacheLifetime, ChatRequest, Effort, Media, MediaSource, Message, Part, Role, Settings};

@@ -17,15 +17,15 @@ use crate::domain::report::Stop;
 use crate::domain::usage::{Meter, Usage};
 use crate::pricing::check::Weight;
 use crate::pricing::entry::{Number, TOKENS};
+use crate::pricing::place::Which;
 use crate::pricing::price::Rate;
-use crate::pricing::table::{Table, Which};
+use crate::pricing::table::Table;
 use crate::pricing::{Called, Context, Moment, Price, Priced, Prices};
 use crate::provider::catalog::Row;
 use crate::render::models::{self as face, Detail, Group, Line, Sheet};
 use crate::render::terminal::{Terminal, Written};
 use crate::wire::contract::Dialect;
 use crate::wire::quirks::Quirks;
-use crate::wire::usage;
 
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -336,7 +336,7 @@ fn billed(desk: &Desk, prices: &Prices, line: &[u8]) -> Result<Value, String> {
     name.region = name.region.or_else(|| context.get("region").cloned());
     let quirks = row.map_or_else(Quirks::default, |row| row.quirks);
     let streamed = context.get("stream").is_some_and(|word| word == "true");
-    let usage = usage::read(dialect, &asked.usage, &quirks, &name.model, streamed);
+    let usage = dialect.usage(&asked.usage, &quirks, &name.model, streamed);
     let called = Called {
         name: &name,
         served: asked.model_served.as_deref(),

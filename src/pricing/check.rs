@@ -3,8 +3,9 @@
 use super::Prices;
 use super::entry::{Entry, Mode};
 use super::moment::Moment;
+use super::place::{TableError, Which};
 use super::price::{Context, Priced, provider};
-use super::table::{Table, TableError, Which};
+use super::table::Table;
 use crate::domain::model::ModelName;
 
 /// Days after which a price wants to be looked at again.

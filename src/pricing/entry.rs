@@ -7,7 +7,7 @@ use toml::{Spanned, value::Datetime};
 
 use super::decimal::Decimal;
 use super::moment::Moment;
-use super::table::{Place, Table, TableError};
+use super::place::{File, Place, TableError};
 use crate::domain::usage::Meter;
 
 /// Dearest price that is believed, in USD per 1M tokens.
@@ -165,7 +165,7 @@ type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Reads one entry out of a table's text.
 pub(super) struct Reader<'t> {
-    pub table: &'t Table,
+    pub file: &'t File,
     /// Where the pieces of what was parsed stand in the file: offset there, offset here.
     pub starts: Vec<(usize, usize)>,
 }
@@ -174,11 +174,11 @@ impl Reader<'_> {
     /// The place in the file of an offset in what was parsed.
     pub fn place(&self, at: usize) -> Place {
         let piece = self.starts.iter().rev().find(|(start, _)| *start <= at);
-        Place { table: self.table.which(), at: piece.map_or(at, |(start, there)| there + (at - start)) }
+        Place { table: self.file.which, at: piece.map_or(at, |(start, there)| there + (at - start)) }
     }
 
     fn wrong<T>(&self, at: usize, message: impl Into<String>) -> Read<T> {
-        Err(self.table.error(self.place(at).at, message))
+        Err(self.file.error(self.place(at).at, message))
     }
 
     fn unknown<T>(&self, key: &Spanned<std::borrow::Cow<'_, str>>) -> Read<T> {
@@ -188,7 +188,7 @@ impl Reader<'_> {
     fn fields<'v, 'a>(&self, at: usize, value: &'v DeValue<'a>) -> Read<&'v DeTable<'a>> {
         match value.as_table() {
             Some(table) => Ok(table),
-            None => Err(self.table.error(at, "it must be a table")),
+            None => Err(self.file.error(at, "it must be a table")),
         }
     }
 
@@ -199,7 +199,7 @@ impl Reader<'_> {
     pub fn entry(&self, key: &str, at: usize, value: &DeValue<'_>) -> Read<Entry> {
         let mut entry = Entry {
             key: key.to_owned(),
-            place: Place { table: self.table.which(), at },
+            place: Place { table: self.file.which, at },
             price: Vec::new(),
             mode: BTreeMap::new(),
             times: BTreeMap::new(),
@@ -247,7 +247,7 @@ impl Reader<'_> {
             }
         }
         if entry.price.is_empty() && entry.like.is_none() && !entry.free && entry.unpriced.is_none() {
-            return Err(self.table.error(at, "it has neither price, like, free nor unpriced"));
+            return Err(self.file.error(at, "it has neither price, like, free nor unpriced"));
         }
         Ok(entry)
     }
@@ -302,7 +302,7 @@ impl Reader<'_> {
         }
         model
             .filter(|model| model.contains('/'))
-            .ok_or_else(|| self.table.error(at, "it needs model = \"provider/model\""))
+            .ok_or_else(|| self.file.error(at, "it needs model = \"provider/model\""))
     }
 
     /// One sheet, or a list of them, newest last.

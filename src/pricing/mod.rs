@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `decimal` | exact numbers and the one rounding |
 //! | `moment` | instants, weekdays and dates in UTC |
+//! | `place` | where a number of a file stands |
 //! | `table` | one price file: its index, and its sections, each parsed when it is asked for |
 //! | `entry` | what stands in a section |
 //! | `resolve` | from a name to its entry |
@@ -17,6 +18,7 @@ pub mod check;
 pub mod decimal;
 pub mod entry;
 pub mod moment;
+pub mod place;
 pub mod price;
 pub mod quote;
 pub mod resolve;
@@ -27,7 +29,8 @@ pub use moment::Moment;
 pub use price::{Context, Price, Priced};
 pub use quote::Ask;
 
-use table::{Place, Table, TableError, Which};
+use place::{Place, TableError, Which};
+use table::Table;
 
 /// The table that ships with the program.
 const BUNDLED: &str = include_str!("../../pricing.toml");

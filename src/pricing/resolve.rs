@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Prices;
 use super::entry::{Calendar, Entry, Number, Rules};
-use super::table::{Table, TableError, Which};
+use super::place::{TableError, Which};
+use super::table::Table;
 use crate::domain::model::ModelName;
 
 /// The entry that a name means.

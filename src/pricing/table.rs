@@ -8,34 +8,10 @@ use std::sync::OnceLock;
 use toml::de::{DeTable, DeValue};
 
 use super::entry::{Calendar, Entry, Number, Reader, Rules};
+use super::place::{File, TableError, Which};
 
 /// The schema that is understood; a file with a higher number is refused.
 const SCHEMA: &str = "1";
-
-/// Which file a number stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Which {
-    Bundled,
-    User,
-}
-
-/// Where a number stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    pub table: Which,
-    /// Offset in bytes.
-    pub at: usize,
-}
-
-/// What is wrong in a price file, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {message}")]
-pub struct TableError {
-    pub file: String,
-    pub line: usize,
-    pub column: usize,
-    pub message: String,
-}
 
 /// The sorts of sections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +48,7 @@ struct Section {
 /// A price file.
 #[derive(Debug)]
 pub struct Table {
-    which: Which,
-    /// `bundled`, or the file's path.
-    name: String,
-    text: Cow<'static, str>,
+    file: File,
     sections: Vec<Section>,
     sha256: OnceLock<String>,
 }
@@ -86,24 +59,24 @@ impl Table {
     pub fn new(which: Which, name: &str, text: impl Into<Cow<'static, str>>) -> Table {
         let text = text.into();
         let sections = index(&text);
-        Table { which, name: name.to_owned(), text, sections, sha256: OnceLock::new() }
+        Table { file: File { which, name: name.to_owned(), text }, sections, sha256: OnceLock::new() }
     }
 
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.file.name
     }
 
     #[must_use]
     pub fn which(&self) -> Which {
-        self.which
+        self.file.which
     }
 
     /// SHA-256 of the text, in hex.
     #[must_use]
     pub fn sha256(&self) -> &str {
         self.sha256.get_or_init(|| {
-            let digest = ring::digest::digest(&ring::digest::SHA256, self.text.as_bytes());
+            let digest = ring::digest::digest(&ring::digest::SHA256, self.file.text.as_bytes());
             digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
         })
     }
@@ -111,7 +84,7 @@ impl Table {
     /// The version that the file gives itself, or its day.
     #[must_use]
     pub fn version(&self) -> String {
-        let head = self.text.get(..self.head()).unwrap_or_default();
+        let head = self.file.text.get(..self.head()).unwrap_or_default();
         DeTable::parse(head)
             .ok()
             .and_then(|table| {
@@ -120,18 +93,14 @@ impl Table {
             .unwrap_or_default()
     }
 
-    /// Line and column of an offset, both from 1.
+    /// Line and column of an offset, from 1.
     #[must_use]
     pub fn line(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at.min(self.text.len())).unwrap_or_default();
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        (line, column)
+        self.file.line(at)
     }
 
     pub(super) fn error(&self, at: usize, message: impl Into<String>) -> TableError {
-        let (line, column) = self.line(at);
-        TableError { file: self.name.clone(), line, column, message: message.into() }
+        self.file.error(at, message)
     }
 
     /// The keys of all models, in the file's order.
@@ -155,7 +124,7 @@ impl Table {
     pub fn alias(&self, provider: &str, name: &str) -> Result<Option<Entry>, TableError> {
         let mut tried = BTreeSet::new();
         for quoted in [format!("\"{name}\""), format!("'{name}'")] {
-            for at in memchr::memmem::find_iter(self.text.as_bytes(), quoted.as_bytes()) {
+            for at in memchr::memmem::find_iter(self.file.text.as_bytes(), quoted.as_bytes()) {
                 let Some(key) = self.model_at(at).filter(|key| of_provider(key, provider) && tried.insert(*key)) else {
                     continue;
                 };
@@ -202,7 +171,7 @@ impl Table {
     /// Reads the whole file: everything that keeps it from being used, in its order.
     #[must_use]
     pub fn problems(&self) -> Vec<TableError> {
-        let whole = match DeTable::parse(&self.text) {
+        let whole = match DeTable::parse(&self.file.text) {
             Ok(whole) => whole,
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
@@ -255,19 +224,19 @@ impl Table {
 
     fn keys(&self, kind: Kind) -> impl Iterator<Item = &str> {
         let sections = self.sections.iter().filter(move |section| section.kind == kind);
-        sections.filter_map(|section| self.text.get(section.key.clone()))
+        sections.filter_map(|section| self.file.text.get(section.key.clone()))
     }
 
     /// The model in whose section an offset lies.
     fn model_at(&self, at: usize) -> Option<&str> {
         let after = self.sections.partition_point(|section| section.body.start <= at);
         let section = self.sections.get(after.checked_sub(1)?)?;
-        (section.kind == Kind::Model).then(|| self.text.get(section.key.clone())).flatten()
+        (section.kind == Kind::Model).then(|| self.file.text.get(section.key.clone())).flatten()
     }
 
     /// Where the first section begins.
     fn head(&self) -> usize {
-        self.sections.first().map_or(self.text.len(), |section| section.body.start)
+        self.sections.first().map_or(self.file.text.len(), |section| section.body.start)
     }
 
     /// Parses the sections of one key, and nothing else of the file.
@@ -280,15 +249,15 @@ impl Table {
         let mut text = String::new();
         let mut starts = Vec::new();
         for section in &self.sections {
-            if section.kind == kind && self.text.get(section.key.clone()) == Some(key) {
+            if section.kind == kind && self.file.text.get(section.key.clone()) == Some(key) {
                 starts.push((text.len(), section.body.start));
-                text.push_str(self.text.get(section.body.clone()).unwrap_or_default());
+                text.push_str(self.file.text.get(section.body.clone()).unwrap_or_default());
             }
         }
         let Some((_, first)) = starts.first().copied() else {
             return Ok(None);
         };
-        let reader = Reader { table: self, starts };
+        let reader = Reader { file: &self.file, starts };
         let parsed = DeTable::parse(&text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             self.error(reader.place(at).at, error.message())

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::{ProptestConfig, any, prop};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
+use super::place::Which;
 use super::quote::Ask;
-use super::table::{Table, Which};
+use super::table::Table;
 use super::{Called, Context, Moment, Price, Priced, Prices};
 use crate::domain::bill::{Basis, Bill, Outcome, Quote};
 use crate::domain::chat::CacheLifetime;

@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::quirks::Quirks;
-use super::{chat_completions, cohere, generate_content, messages, ollama, responses};
-use crate::domain::chat::{ChatEvent, ChatRequest};
+use crate::domain::chat::ChatEvent;
 use crate::domain::failure::ErrorClass;
 use crate::domain::model::ModelFacts;
 
@@ -66,42 +65,6 @@ impl Dialect {
             Dialect::Cohere => "/v2/chat",
             Dialect::Ollama => "/api/chat",
         }
-    }
-
-    /// The body of a request, and what of it the target does not honour.
-    ///
-    /// # Errors
-    /// [`EncodeError`] where the API has no form for something that the request holds (a PDF for an API without
-    /// documents): nothing must be sent then.
-    pub fn encode(self, request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, EncodeError> {
-        match self {
-            Dialect::Chat => chat_completions::encode(request, target),
-            Dialect::Responses => responses::encode(request, target),
-            Dialect::Messages => messages::encode(request, target),
-            Dialect::GenerateContent => generate_content::encode(request, target),
-            Dialect::Converse => Err(EncodeError("Converse is encoded by the AWS SDK".into())),
-            Dialect::Cohere => cohere::encode(request, target),
-            Dialect::Ollama => ollama::encode(request, target),
-        }
-    }
-
-    /// A decoder for one answer, streamed or whole.
-    #[must_use]
-    pub fn decoder(self, quirks: &Quirks) -> Box<dyn Decoder> {
-        match self {
-            Dialect::Chat | Dialect::Converse => Box::new(chat_completions::ChatCompletions::new(quirks)),
-            Dialect::Responses => Box::new(responses::Responses::new(quirks)),
-            Dialect::Messages => Box::new(messages::Messages::new(quirks)),
-            Dialect::GenerateContent => Box::new(generate_content::GenerateContent::new(quirks)),
-            Dialect::Cohere => Box::new(cohere::Cohere::new(quirks)),
-            Dialect::Ollama => Box::new(ollama::Ollama::new(quirks)),
-        }
-    }
-
-    /// What a body under an HTTP error status says. Any text is read: HTML and nothing at all are errors, too.
-    #[must_use]
-    pub fn error(self, status: u16, body: &str) -> ApiError {
-        super::errors::from_body(status, body)
     }
 }
 

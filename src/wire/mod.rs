@@ -5,6 +5,7 @@ pub mod chat_completions;
 pub mod cohere;
 pub mod contract;
 pub mod converse_usage;
+pub mod dialect;
 pub mod errors;
 pub mod frames;
 pub mod generate_content;

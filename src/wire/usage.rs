@@ -2,35 +2,9 @@
 
 use serde_json::Value;
 
-use super::contract::Dialect;
 use super::quirks::Quirks;
-use super::{cohere, converse_usage, generate_content, messages, ollama};
 use crate::domain::money::Usd;
 use crate::domain::usage::{Charge, Meter, Usage};
-
-/// A usage object as an API reports it, in disjoint meters: what its decoder makes of it at the end of an answer.
-/// `model` and `streamed`: of the call, for rows on which they matter. `None` where the object holds no usage at all.
-#[must_use]
-pub fn read(dialect: Dialect, raw: &Value, quirks: &Quirks, model: &str, streamed: bool) -> Option<Usage> {
-    if raw.as_object().is_none_or(serde_json::Map::is_empty) {
-        return None;
-    }
-    match dialect {
-        // Cohere's own object says itself what it is, also where the API is called "chat".
-        Dialect::Chat if raw["billed_units"].is_object() => Some(cohere::usage(raw)),
-        Dialect::Chat if raw["x_groq"]["usage"].is_object() => Some(openai(&raw["x_groq"]["usage"], quirks)),
-        Dialect::Chat | Dialect::Responses => Some(openai(raw, quirks)),
-        Dialect::Messages => Some(messages::usage_of(raw, quirks)),
-        Dialect::GenerateContent => Some(generate_content::normalised(raw)),
-        Dialect::Converse => {
-            let whole =
-                quirks.whole_input_streamed.as_ref().is_some_and(|part| streamed && model.contains(part.as_str()));
-            Some(converse_usage::converse(raw, whole))
-        }
-        Dialect::Cohere => Some(cohere::usage(raw)),
-        Dialect::Ollama => ollama::usage(raw),
-    }
-}
 
 /// Reads counts out of a usage object and remembers which of its numbers nobody asked for.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! `llmx chat`: one prompt, one model, one answer.
 
-mod args;
+pub mod args;
 mod screen;
 
 use std::sync::Mutex;
