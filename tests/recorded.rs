@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use llmx::domain::answer::Answer;
+use llmx::domain::usage::Meter;
 use llmx::wire::body::Body;
 use llmx::wire::contract::{ApiError, DecodeError, Dialect};
 use llmx::wire::quirks::Quirks;
@@ -187,4 +188,46 @@ fn check(file: &Path, only: Option<&str>) -> Option<(String, Vec<String>)> {
     again("7-byte", &mut || 7);
     again("random", &mut random);
     Some((exchange["id"].as_str()?.to_owned(), differences))
+}
+
+/// Where the disjoint meters do not add up to the totals of the independent reading, and why that is right.
+fn may_differ(api: &str, usage: &Value) -> bool {
+    // Cohere bills `billed_units`; `tokens` counts the template, too.
+    api == "cohere-v2"
+        // The top level repeats the last call inside the answer only: we sum them all.
+        || usage["iterations"].as_array().is_some_and(|calls| calls.len() > 1)
+}
+
+#[test]
+fn the_meters_of_every_recorded_usage_add_up_to_its_totals() {
+    let Some(folder) = folder() else {
+        eprintln!("skipped: no recorded exchanges here");
+        return;
+    };
+    let (mut compared, mut wrong, mut warned) = (0, Vec::new(), BTreeMap::<String, usize>::new());
+    for file in files(&folder) {
+        let exchange: Value = serde_json::from_str(&std::fs::read_to_string(file).expect("readable")).expect("JSON");
+        let (api, norm) = (exchange["api"].as_str().unwrap_or_default(), &exchange["expect"]["usage_norm"]);
+        let (Some(dialect), Some(body)) = (dialect(api), exchange["response"]["body_text"].as_str()) else { continue };
+        let Some(usage) = decode(dialect, 200, body.as_bytes(), &mut || usize::MAX).answer.usage else { continue };
+        for warning in &usage.warnings {
+            *warned.entry(warning.chars().filter(|character| !character.is_ascii_digit()).collect()).or_default() += 1;
+        }
+        if norm.is_null() || usage.rejected || may_differ(api, &usage.raw) {
+            continue;
+        }
+        let output: u64 =
+            [Meter::Output, Meter::AudioOut, Meter::ImageOut].iter().filter_map(|meter| usage.get(*meter)).sum();
+        let sums = (usage.prompt_total().unwrap_or(0), output);
+        let totals = (norm["input"].as_u64().unwrap_or(0), norm["output"].as_u64().unwrap_or(0));
+        compared += 1;
+        if sums != totals && usage.warnings.is_empty() {
+            wrong.push(format!("{}: {sums:?} against {totals:?} in {}", exchange["id"], usage.raw));
+        }
+    }
+    for (warning, times) in warned {
+        eprintln!("{times} × {warning}");
+    }
+    eprintln!("{compared} usages compared");
+    assert!(compared > 0 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
