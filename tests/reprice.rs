@@ -327,7 +327,8 @@ fn the_dialect_of_a_kept_usage_is_the_one_that_gives_the_booked_counts() {
     let books = Books::new();
     let line =
         |meter: &str, quantity| RecordLine { meter: meter.into(), quantity, per: 1_000_000, ..RecordLine::default() };
-    // Messages counts cached tokens beside the input, Chat Completions within it.
+    // The provider speaks Chat Completions first, in which cached tokens are a part of the prompt, and Messages, in which
+    // they stand beside the input.
     let settlement = Settlement {
         basis: "unpriced".into(),
         usage_source: Some("reported".into()),
@@ -335,14 +336,42 @@ fn the_dialect_of_a_kept_usage_is_the_one_that_gives_the_booked_counts() {
         lines: vec![line("input", 100), line("cache_read", 1000), line("output", 10)],
         ..Settlement::default()
     };
-    books.book("a", "anthropic/no-such-model", &settlement);
+    books.book("a", "minimax/no-such-model", &settlement);
     let table = books.table(
-        "[model.\"anthropic/no-such-model\"]\nprice = { input = 1, output = 10, cache_read = 0.1 }\nchecked = 2026-11-22\n\
+        "[model.\"minimax/no-such-model\"]\nprice = { input = 1, output = 10, cache_read = 0.1 }\nchecked = 2026-11-22\n\
          source = \"https://example.org\"\n",
     );
     let run = books.repriced(&table);
     // 100 × 1 + 1000 × 0.1 + 10 × 10 = 300 millionths
     assert_eq!((&run["calls"][0]["counts"], &run["calls"][0]["there_usd"]), (&json!("raw"), &json!("0.0003")));
+}
+
+#[test]
+fn counts_that_are_read_differently_now_are_no_change_of_price() {
+    let books = Books::new();
+    let line = RecordLine {
+        meter: "input".into(),
+        quantity: 30,
+        per: 1_000_000,
+        rate: Some("1".into()),
+        amount: Some(Usd::from_picos(30_000_000)),
+        model: None,
+    };
+    let settlement = Settlement {
+        basis: "table".into(),
+        total: Some(Usd::from_picos(30_000_000)),
+        usage_source: Some("reported".into()),
+        usage_raw: Some(json!({"prompt_tokens": 40, "completion_tokens": 0, "total_tokens": 40})),
+        lines: vec![line],
+        ..Settlement::default()
+    };
+    books.book("a", "openai/no-such-model", &settlement);
+    let table = books.table(
+        "[model.\"openai/no-such-model\"]\nprice = { input = 1, output = 10 }\nchecked = 2026-11-22\n\
+         source = \"https://example.org\"\n",
+    );
+    let run = books.repriced(&table);
+    assert_eq!((&run["calls"][0]["cause"], &run["calls"][0]["change_usd"]), (&json!("recounted"), &json!("0.00001")));
 }
 
 #[test]
