@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -67,10 +68,11 @@ impl Call<'_> {
     pub async fn run(&self, show: &mut Show<'_>, mut stopping: Stopping<'_>) -> Result<CallReport, Failure> {
         let draft = self.provider.draft(self.request)?;
         let opened_ms = (self.now)();
-        let context = context(self.name, &draft);
-        let quote = self.prices.quote(self.name, Moment::from_ms(opened_ms), &context, &ask(self.request, &draft));
+        let tier = requested_tier(&draft);
+        let (place, context) = priced_as(self.name, draft.region.as_deref(), tier.as_deref(), &draft.body);
+        let quote = self.prices.quote(&place, Moment::from_ms(opened_ms), &context, &ask(self.request, &draft));
         let id = uuid::Uuid::now_v7().to_string();
-        let reservation = self.reserve(&id, &draft, &quote, opened_ms)?;
+        let reservation = self.reserve(&id, &place, tier, &quote, opened_ms)?;
 
         let began = Instant::now();
         let deadline = self.total.map(|total| began + total);
@@ -79,7 +81,7 @@ impl Call<'_> {
         let mut request_id = None;
         let (failure, stopped) = self.meter(&mut meter, &mut request_id, deadline, show, &mut stopping).await;
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, request_id.is_some());
-        let bill = self.bill(&meter.answer, &outcome, &quote, &context, &draft, opened_ms);
+        let bill = self.bill(&meter.answer, &outcome, &quote, (&place, &context), &draft, opened_ms);
         let total_ms = millis(began.elapsed());
         let mut report = CallReport {
             id,
@@ -101,14 +103,21 @@ impl Call<'_> {
     }
 
     /// Books the call at the most that it can cost, before a byte of it leaves.
-    fn reserve(&self, id: &str, draft: &Draft, quote: &Quote, now_ms: i64) -> Result<Reservation, Failure> {
+    fn reserve(
+        &self,
+        id: &str,
+        place: &ModelName,
+        tier: Option<String>,
+        quote: &Quote,
+        now_ms: i64,
+    ) -> Result<Reservation, Failure> {
         let call = NewCall {
             id: id.to_owned(),
             command: self.caller.command.to_owned(),
-            provider: self.name.provider.clone(),
-            model: self.name.model.clone(),
-            region: draft.region.clone(),
-            tier: requested_tier(draft),
+            provider: place.provider.clone(),
+            model: place.model.clone(),
+            region: place.region.clone(),
+            tier,
             credential: self.provider.credential(),
             project: self.caller.project.clone(),
             user: self.caller.user.clone(),
@@ -125,12 +134,12 @@ impl Call<'_> {
         answer: &Answer,
         outcome: &Outcome,
         quote: &Quote,
-        context: &Context,
+        (place, context): (&ModelName, &Context),
         draft: &Draft,
         opened_ms: i64,
     ) -> Bill {
         let called = Called {
-            name: self.name,
+            name: place,
             served: answer.model_served.as_deref(),
             at: Moment::from_ms(opened_ms),
             context,
@@ -218,20 +227,19 @@ async fn together(arriving: &mut Arriving, events: &mut Vec<ChatEvent>) -> Resul
     next
 }
 
-/// What of the request decides its price: the tier and the speed that are asked for, and the place.
-fn context(name: &ModelName, draft: &Draft) -> Context {
-    let mut context = Context::new();
-    let mut put = |key: &str, value: Option<&str>| {
-        if let Some(value) = value {
-            context.insert(key.to_owned(), value.to_owned());
-        }
-    };
-    let region = draft.region.as_deref().or(name.region.as_deref());
-    put("location", region);
-    put("service_tier", requested_tier(draft).as_deref());
-    put("speed", draft.body["speed"].as_str());
-    put("inference_geo", draft.body["inference_geo"].as_str());
-    context
+/// What of a call decides its price beside what it consumes: the model at the place where it runs, and the tier and the
+/// speed that are asked for. `settings`: the body of the request, or the parameters that the books keep of it.
+#[must_use]
+pub fn priced_as(name: &ModelName, region: Option<&str>, tier: Option<&str>, settings: &Value) -> (ModelName, Context) {
+    let region = region.or(name.region.as_deref());
+    let said = [
+        ("location", region),
+        ("service_tier", tier),
+        ("speed", settings["speed"].as_str()),
+        ("inference_geo", settings["inference_geo"].as_str()),
+    ];
+    let context = said.into_iter().filter_map(|(key, word)| Some((key.to_owned(), word?.to_owned()))).collect();
+    (ModelName { region: region.map(str::to_owned), ..name.clone() }, context)
 }
 
 fn requested_tier(draft: &Draft) -> Option<String> {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::command::GlobalArgs;
 use crate::command::desk::now_ms;
 use crate::command::logs::{note, opened, print};
+use crate::command::{GlobalArgs, reprice};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::instant::age;
 use crate::domain::money::Usd;
@@ -65,6 +65,9 @@ enum LedgerCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Say what the calls would cost at other prices; booked amounts stay as they are
+    #[command(after_help = reprice::AFTER_HELP)]
+    Reprice(reprice::RepriceArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -92,6 +95,7 @@ pub fn run(args: &LedgerArgs) -> Result<u8, Failure> {
             let id = opened(&common.global)?.resolve(call, resolution, because, now_ms())?;
             done(common, &format!("{id} is settled"), &json!({"id": id}))
         }
+        LedgerCommand::Reprice(args) => reprice::run(args),
     }
 }
 

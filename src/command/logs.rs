@@ -49,6 +49,9 @@ enum LogsCommand {
     Show {
         /// The id, or an end or beginning of it that no other call has
         id: String,
+        /// Only the bill: every line as quantity × rate = amount, and where the rates come from
+        #[arg(long, conflicts_with = "json")]
+        explain: bool,
         /// Print JSON
         #[arg(short, long)]
         json: bool,
@@ -61,10 +64,14 @@ enum LogsCommand {
 /// `ledger` where the books cannot be read, `config` for a flag that cannot be.
 pub fn run(args: &LogsArgs) -> Result<u8, Failure> {
     match &args.show {
-        Some(LogsCommand::Show { id, json, global }) => {
+        Some(LogsCommand::Show { id, explain, json, global }) => {
             let books = opened(global)?;
             let record = books.record(id)?;
-            let text = if *json { format!("{}\n", logs::object(&record)) } else { logs::page(&record) };
+            let text = match (*json, *explain) {
+                (true, _) => format!("{}\n", logs::object(&record)),
+                (false, true) => logs::explained(&record),
+                (false, false) => logs::page(&record),
+            };
             print(&text, global)
         }
         None => {

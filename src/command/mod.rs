@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod logs;
 pub mod models;
 pub mod providers;
+pub mod reprice;
 pub mod schema;
 pub mod signals;
 

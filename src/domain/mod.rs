@@ -9,6 +9,7 @@ pub mod model;
 pub mod money;
 pub mod record;
 pub mod report;
+pub mod repricing;
 pub mod secret;
 pub mod untrusted;
 pub mod usage;

@@ -192,7 +192,8 @@ impl Settlement {
 }
 
 impl Price {
-    fn of(source: &PriceSource) -> Price {
+    #[must_use]
+    pub fn of(source: &PriceSource) -> Price {
         Price {
             table: source.table.clone(),
             version: source.version.clone(),

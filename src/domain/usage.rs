@@ -42,6 +42,33 @@ pub enum Meter {
 }
 
 impl Meter {
+    pub const ALL: [Meter; 18] = [
+        Meter::Input,
+        Meter::CacheRead,
+        Meter::CacheWrite5m,
+        Meter::CacheWrite1h,
+        Meter::Output,
+        Meter::AudioIn,
+        Meter::AudioOut,
+        Meter::CacheReadAudio,
+        Meter::ImageIn,
+        Meter::ImageOut,
+        Meter::ReasoningOut,
+        Meter::Citation,
+        Meter::WebSearch,
+        Meter::WebSearchLow,
+        Meter::WebSearchMedium,
+        Meter::WebSearchHigh,
+        Meter::SearchUnit,
+        Meter::Classification,
+    ];
+
+    /// The meter with this key.
+    #[must_use]
+    pub fn of(key: &str) -> Option<Meter> {
+        Meter::ALL.into_iter().find(|meter| meter.key() == key)
+    }
+
     /// Whether it counts prompt tokens. Their sum is the prompt total, which decides a price tier.
     #[must_use]
     pub fn is_prompt(self) -> bool {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::error::LedgerError;
 use super::{Ledger, books, connect, files};
 use crate::domain::money::Usd;
+use crate::domain::repricing::KeptRun;
 
 /// How many texts a purge removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +113,34 @@ impl Ledger {
                 add.execute(params![number, seq, call.total.map(|total| total.picos), call.entry])?;
             }
             Ok(number)
+        })
+    }
+
+    /// The runs that were kept, oldest first.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn repricings(&self) -> Result<Vec<KeptRun>, LedgerError> {
+        self.read(|db| {
+            let mut find = db.prepare(
+                "SELECT r.id, r.made_ms, r.price_table, r.version, r.sha256, r.because, count(l.call), count(l.total_picos),
+                    coalesce(sum(l.total_picos), 0)
+                 FROM repricing_run r LEFT JOIN repricing_line l ON l.run = r.id GROUP BY r.id ORDER BY r.id",
+            )?;
+            let rows = find.query_map([], |row| {
+                Ok(KeptRun {
+                    number: row.get(0)?,
+                    made_ms: row.get(1)?,
+                    table: row.get(2)?,
+                    version: row.get(3)?,
+                    sha256: row.get(4)?,
+                    because: row.get(5)?,
+                    calls: row.get(6)?,
+                    priced: row.get(7)?,
+                    total: Usd::from_picos(row.get(8)?),
+                })
+            })?;
+            rows.collect()
         })
     }
 

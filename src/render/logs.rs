@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::domain::instant::utc;
 use crate::domain::money::Usd;
-use crate::domain::record::{Record, RecordLine, Settlement};
+use crate::domain::record::{Price, Record, RecordLine, Settlement};
 use crate::domain::untrusted::{one_line, visible};
 
 /// Widest beginning of a prompt in the table, in columns.
@@ -170,6 +170,20 @@ pub fn page(record: &Record) -> String {
     text
 }
 
+/// The bill alone: what it is of, and how its total was made.
+#[must_use]
+pub fn explained(record: &Record) -> String {
+    let opened = utc(record.opened_ms);
+    let named = [("call", one_line(&record.call.id)), ("model", model(record)), ("opened", opened)];
+    let served = record.settled.as_ref().and_then(|settled| settled.settlement.model_served.as_ref());
+    let served = served.map(|served| ("served", one_line(served)));
+    let head: String = named.into_iter().chain(served).map(|(name, value)| format!("{name:<12}{value}\n")).collect();
+    head + &bill(record)
+}
+
+/// Digits of a table's SHA-256 that are shown.
+const DIGEST_SHOWN: usize = 12;
+
 /// The lines of the bill, each as quantity × rate = amount, and what came of them.
 fn bill(record: &Record) -> String {
     let Some(settled) = &record.settled else {
@@ -177,31 +191,61 @@ fn bill(record: &Record) -> String {
         return format!("bill        open: {held}\n");
     };
     let settlement = &settled.settlement;
-    let source = settlement.price.as_ref().map(|price| {
-        let from = price.row_from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-        let checked = price.checked.as_ref().map(|day| format!(", checked {day}")).unwrap_or_default();
-        format!(": {}{from} of {} {}{checked}", price.entry, price.table, price.version)
-    });
-    let mut text = format!("bill        {}{}\n", settlement.basis, one_line(&source.unwrap_or_default()));
+    let mut text = format!("bill        {}\n", one_line(&settlement.basis));
+    if let Some(price) = &settlement.price {
+        text.push_str(&format!("price       {}\n", one_line(&source(price))));
+    }
     let mut rows: Vec<[String; 4]> = settlement.lines.iter().map(line).collect();
     let total = |name: &str, amount: Option<Usd>| {
         let amount = amount.map_or("unpriced".to_owned(), |amount| format!("${amount}"));
         [format!("  {name}"), String::new(), String::new(), amount]
     };
+    // A total that is not the sum of its lines stands beside that sum.
+    let sum = sum(&settlement.lines).filter(|sum| ![settlement.total, settlement.table].contains(&Some(*sum)));
+    rows.extend(sum.map(|sum| total("sum of the lines", Some(sum))));
     rows.push(total("total", settlement.total));
     rows.extend(settlement.at_most.map(|most| total("at most", Some(most))));
     rows.extend(settlement.table.map(|table| total("by the table", Some(table))));
     rows.extend(record.call.ceiling.map(|ceiling| total("ceiling before", Some(ceiling))));
     text.push_str(&columns(&rows, &[1]));
+    let bounds = bounds(settlement);
     let because = settlement.because.iter().map(|because| format!("settled because: {because}"));
     let corrections = record.corrections.iter().map(|correction| {
         let total = correction.total.map_or("unpriced".to_owned(), |total| format!("${total}"));
         format!("corrected {} to {total} ({}): {}", utc(correction.made_ms), correction.basis, correction.because)
     });
-    for note in because.chain(corrections).chain(settlement.notes.iter().cloned()) {
+    for note in bounds.into_iter().chain(because).chain(corrections).chain(settlement.notes.iter().cloned()) {
         text.push_str(&format!("  {}\n", one_line(&note)));
     }
     text
+}
+
+/// The entry, its row and the table that the rates came from.
+fn source(price: &Price) -> String {
+    let from = price.row_from.as_ref().map(|from| format!(", row from {from}")).unwrap_or_default();
+    let checked = price.checked.as_ref().map(|day| format!(", checked {day}")).unwrap_or_default();
+    let digest = price.sha256.get(..DIGEST_SHOWN).unwrap_or(&price.sha256);
+    let table = format!("{} {}", price.table, price.version);
+    format!("{}{from}{checked}, in {} (sha256 {digest})", price.entry, table.trim_end())
+}
+
+/// What the priced lines amount to; `None` where there are none.
+fn sum(lines: &[RecordLine]) -> Option<Usd> {
+    lines
+        .iter()
+        .filter_map(|line| line.amount)
+        .try_fold(None, |sum: Option<Usd>, amount| sum.unwrap_or_default().checked_add(amount).map(Some))?
+}
+
+/// Between which amounts the truth lies, where it is not known.
+fn bounds(settlement: &Settlement) -> Option<String> {
+    match (settlement.basis.as_str(), settlement.total, settlement.at_most) {
+        ("estimated", Some(total), None) => {
+            Some(format!("at least ${total}; the most that it can have cost is not known"))
+        }
+        (_, Some(total), Some(most)) if total != most => Some(format!("at least ${total}, at most ${most}")),
+        (_, _, most) => most.map(|most| format!("at most ${most}")),
+    }
 }
 
 fn line(line: &RecordLine) -> [String; 4] {
@@ -289,10 +333,7 @@ fn add_settlement(map: &mut Map<String, Value>, record: &Record, finished_ms: i6
                 "usd": usd(line.amount), "model": line.model})
         })
         .collect();
-    let price = settlement.price.as_ref().map(|price| {
-        json!({"table": price.table, "version": price.version, "sha256": price.sha256, "entry": price.entry,
-            "row_from": price.row_from, "checked": price.checked})
-    });
+    let price = settlement.price.as_ref().map(price);
     let corrections: Vec<Value> = record
         .corrections
         .iter()
@@ -327,7 +368,12 @@ fn add_settlement(map: &mut Map<String, Value>, record: &Record, finished_ms: i6
     }
 }
 
-fn usd(amount: Option<Usd>) -> Option<String> {
+pub(super) fn price(price: &Price) -> Value {
+    json!({"table": price.table, "version": price.version, "sha256": price.sha256, "entry": price.entry,
+        "row_from": price.row_from, "checked": price.checked})
+}
+
+pub(super) fn usd(amount: Option<Usd>) -> Option<String> {
     amount.map(|amount| amount.to_string())
 }
 

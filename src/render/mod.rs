@@ -10,4 +10,5 @@ pub mod logs;
 pub mod markdown;
 pub mod models;
 pub mod providers;
+pub mod repricing;
 pub mod terminal;
