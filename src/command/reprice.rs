@@ -21,7 +21,6 @@ use crate::ledger::{LogFilter, Repriced, Repricing};
 use crate::pricing::{Called, Moment, Prices};
 use crate::provider::catalog::{Catalog, Row, Transport};
 use crate::render::repricing;
-use crate::wire::usage;
 
 pub const AFTER_HELP: &str = "\
 Each call is billed again from the usage that was kept, for the instant at which it was made, the model that was asked
@@ -208,7 +207,7 @@ fn consumed(settlement: &Settlement, row: Option<&Row>, model: &str) -> (Option<
     if let (Some(row), Some(raw), false) = (row, &settlement.usage_raw, estimated) {
         let ways = row.api.iter().flat_map(|dialect| [(*dialect, true), (*dialect, false)]);
         for (dialect, streamed) in ways {
-            let read = usage::read(dialect, raw, &row.quirks, model, streamed);
+            let read = dialect.usage(raw, &row.quirks, model, streamed);
             let usable = read.filter(|usage| !usage.rejected && usage.quantities.values().any(|count| *count > 0));
             readings.extend(usable.filter(|usage| readings.iter().all(|other| !same_counts(usage, other))));
         }
