@@ -43,7 +43,7 @@ pub fn now_ms() -> i64 {
 ///
 /// # Errors
 /// `ledger` where they cannot be opened; `config` where no place for them is known.
-pub fn ledger(global: &GlobalArgs) -> Result<Ledger, Failure> {
+pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failure> {
     let said = global.db.clone().or_else(|| env("LLMX_DB").map(PathBuf::from));
     let path = said.or_else(ledger_file).ok_or_else(|| {
         Failure::new(ErrorClass::Config, "no place for the ledger is known: neither HOME nor XDG_DATA_HOME is set")
@@ -52,7 +52,8 @@ pub fn ledger(global: &GlobalArgs) -> Result<Ledger, Failure> {
     let note = |said: &str| {
         let _ = Terminal::new(Colour::Auto, false, env).note(&format!("llmx: {said}\n"));
     };
-    Ok(Ledger::open(&path, Patience { note: Box::new(note), ..Patience::default() })?)
+    let limit = given(limits.ledger_ms, Patience::default().limit);
+    Ok(Ledger::open(&path, Patience { limit, note: Box::new(note) })?)
 }
 
 /// A relative `XDG_DATA_HOME` counts as unset (XDG Base Directory Specification 0.8, read 2026-11-22).
@@ -140,8 +141,6 @@ impl Desk {
 /// The defaults with what the user's file sets laid over them.
 fn limits(table: &LimitsTable) -> Limits {
     let default = Limits::default();
-    let given =
-        |millis: Option<NonZeroU64>, default| millis.map_or(default, |millis| Duration::from_millis(millis.get()));
     Limits {
         connect: given(table.connect_ms, default.connect),
         head: given(table.head_ms, default.head),
@@ -149,6 +148,10 @@ fn limits(table: &LimitsTable) -> Limits {
         idle: given(table.idle_ms, default.idle),
         content: given(table.content_ms, default.content),
     }
+}
+
+fn given(millis: Option<NonZeroU64>, default: Duration) -> Duration {
+    millis.map_or(default, |millis| Duration::from_millis(millis.get()))
 }
 
 /// Whether a credential for the provider stands in the environment. Clouds' own chains are not walked: that may take

@@ -51,7 +51,7 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
         return dry_run(args, &provider, &request, terminal);
     }
     let prices = config::prices(&env)?;
-    let ledger = Mutex::new(desk::ledger(&args.global)?);
+    let ledger = Mutex::new(desk::ledger(&args.global, &desk.config.limits)?);
     let caller = Caller { keeps_texts: desk.config.keeps_texts(args.no_store, &env), ..desk::caller("chat") };
     announce(args, &provider, terminal);
     terminal.status(&format!("waiting for {name}"));
