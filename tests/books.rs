@@ -493,6 +493,28 @@ mod amounts {
             nowhere(&books, CANARY);
         }
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_a_good_answer_repeats_is_in_no_file_of_the_ledger() {
+        // In the text over two chunks.
+        let (one, two) = KEY.split_at(7);
+        let usage = event(&json!({"id": KEY, "model": KEY, "service_tier": KEY, "choices": [],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12, "note": KEY, KEY: 1}}));
+        let finish = event(&json!({"id": KEY, "model": KEY, "choices": [{"index": 0, "delta": {},
+            "finish_reason": KEY}]}));
+        let text =
+            format!("{}{}", says(&format!("it was {one}")), says(two)).replace("\"c1\"", &json!(KEY).to_string());
+        let server = Server::new(Script::stream(format!("{text}{finish}{usage}{DONE}")));
+        let books = Books::new();
+        let llmx = Llmx::shell("exec \"$LLMX\" chat -m openai/gpt-4o-mini x >/dev/null")
+            .env("OPENAI_API_KEY", KEY)
+            .env("OPENAI_BASE_URL", format!("{}/v1", server.url()));
+        let (_, call) = booked(&books, &server, books.used_by(llmx));
+        assert_eq!(call["answer"]["parts"][0]["text"], "it was [redacted]", "{call}");
+        assert_eq!((&call["response_id"], &call["usage"]["raw"]["note"]), (&json!("[redacted]"), &json!("[redacted]")));
+        nowhere(&books, CANARY);
+    }
 }
 
 mod kills {

@@ -38,8 +38,17 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What the configuration files say here.
+///
+/// # Errors
+/// `config` for a file that cannot be read.
+pub fn config(global: &GlobalArgs) -> Result<Config, Failure> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    Config::read(global.config.as_deref(), &folder, &env)
+}
+
 /// The books: at `--db` or `LLMX_DB`, else `ledger.db` in llmx's folder of the user's data. A wait for others is said on
-/// standard error.
+/// standard error, and lasts as long as `limits` says.
 ///
 /// # Errors
 /// `ledger` where they cannot be opened; `config` where no place for them is known.
@@ -85,8 +94,7 @@ impl Desk {
     /// # Errors
     /// `config` for a file that cannot be read.
     pub fn open(global: &GlobalArgs, ca_file: Option<PathBuf>) -> Result<Desk, Failure> {
-        let folder = std::env::current_dir().unwrap_or_default();
-        let config = Config::read(global.config.as_deref(), &folder, &env)?;
+        let config = config(global)?;
         let catalog = Catalog::with(&config.provider)?;
         let limits = limits(&config.limits);
         let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));

@@ -29,6 +29,7 @@ use tokio::time::{Instant, timeout};
 
 use super::catalog::Row;
 use super::http::{host_of, moved_base, parse_base};
+use super::key::Redactor;
 use super::net::{Net, is_loopback};
 use super::{Choice, Draft, Env, Limits, error};
 use crate::domain::chat::{CacheLifetime, ChatEvent, ChatRequest};
@@ -88,7 +89,7 @@ impl Bedrock {
             None => return Err(region::missing(&credentials.profile)),
         }
         let moved = moved_base(row, choice, env).or_else(|| Some((row.base_url.clone()?, "config.toml".to_owned())));
-        let moved = moved.map(|(base, origin)| Ok((parse_base(&base, &origin)?, origin))).transpose()?;
+        let moved = moved.map(|(base, origin)| Ok::<_, Failure>((parse_base(&base, &origin)?, origin))).transpose()?;
         if let Some((base, _)) = &moved
             && base.scheme() == "http"
             && !is_loopback(base)
@@ -403,6 +404,12 @@ impl Arriving {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+
+    /// See [`super::Arriving::redactor`].
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        Redactor(self.credentials.bearer())
     }
 
     /// See [`super::Arriving::next`].
