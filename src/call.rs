@@ -18,6 +18,7 @@ use crate::domain::report::{CallReport, Stop, Timing};
 use crate::domain::usage::Usage;
 use crate::ledger::{Ledger, Reservation};
 use crate::pricing::{Ask, Called, Context, Moment, Prices};
+use crate::provider::key::Redactor;
 use crate::provider::{Arriving, Draft, Limits, Provider};
 
 /// How long the final usage is waited for after the user stopped the call, and after the reader went away.
@@ -78,18 +79,17 @@ impl Call<'_> {
         let deadline = self.total.map(|total| began + total);
         let mut meter = Meter { began, first_token: None, answer: Answer::default() };
         meter.answer.notes.extend(reservation.warning().map(str::to_owned));
-        let mut request_id = None;
-        let (failure, stopped) = self.meter(&mut meter, &mut request_id, deadline, show, &mut stopping).await;
-        let outcome = outcome(&meter.answer, failure.as_ref(), stopped, request_id.is_some());
+        let mut head = None;
+        let (failure, stopped) = self.meter(&mut meter, &mut head, deadline, show, &mut stopping).await;
+        let outcome = outcome(&meter.answer, failure.as_ref(), stopped, head.is_some());
         let bill = self.bill(&meter.answer, &outcome, &quote, (&place, &context), &draft, opened_ms);
         let total_ms = millis(began.elapsed());
+        let Head { request_id, redactor } = head.unwrap_or_default();
         let mut report = CallReport {
             id,
             name: self.name.clone(),
             region: self.provider.region().map(str::to_owned),
-            request_id: request_id
-                .flatten()
-                .or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
+            request_id: request_id.or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
             timing: Timing { first_token_ms: meter.first_token.map(millis), total_ms, attempts: 1 },
             answer: meter.answer,
             outcome,
@@ -98,7 +98,7 @@ impl Call<'_> {
             stopped,
             unbooked: None,
         };
-        report.unbooked = self.settle(reservation, &report).err();
+        report.unbooked = self.settle(reservation, &report, &redactor).err();
         Ok(report)
     }
 
@@ -151,9 +151,13 @@ impl Call<'_> {
         self.prices.bill(&called, outcome)
     }
 
-    /// Books what became of the call. Where that fails the answer stands all the same.
-    fn settle(&self, reservation: Reservation, report: &CallReport) -> Result<(), Failure> {
-        let settlement = Settlement::of(report, self.caller.keeps_texts);
+    /// Books what became of the call. Where that fails the answer stands all the same. A server may say the key that it
+    /// was sent in anything: the books do not keep it.
+    fn settle(&self, reservation: Reservation, report: &CallReport, redactor: &Redactor) -> Result<(), Failure> {
+        let mut settlement = Settlement::of(report, self.caller.keeps_texts);
+        if redactor.knows_a_key() {
+            settlement.change_texts(&|text| redactor.text(text));
+        }
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(ledger.settle(reservation, &settlement, (self.now)())?)
     }
@@ -162,7 +166,7 @@ impl Call<'_> {
     async fn meter(
         &self,
         meter: &mut Meter,
-        request_id: &mut Option<Option<String>>,
+        head: &mut Option<Head>,
         deadline: Option<Instant>,
         show: &mut Show<'_>,
         stopping: &mut Stopping<'_>,
@@ -176,7 +180,7 @@ impl Call<'_> {
                 Err(failure) => return (Some(failure), None),
             },
         };
-        *request_id = Some(arriving.request_id().map(str::to_owned));
+        *head = Some(Head { request_id: arriving.request_id().map(str::to_owned), redactor: arriving.redactor() });
         let mut events = Vec::new();
         loop {
             let next = tokio::select! {
@@ -269,6 +273,13 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// What is known once an answer begins.
+#[derive(Default)]
+struct Head {
+    request_id: Option<String>,
+    redactor: Redactor,
 }
 
 /// What has come so far, and when it began to.

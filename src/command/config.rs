@@ -56,6 +56,8 @@ pub struct LimitsTable {
     pub idle_ms: Option<NonZeroU64>,
     /// Bytes, but nothing that means anything. Default 300,000.
     pub content_ms: Option<NonZeroU64>,
+    /// Waiting for others that write the ledger. Default 30,000.
+    pub ledger_ms: Option<NonZeroU64>,
 }
 
 /// What a project's file may set: it comes with a repository that may be hostile, so it chooses names, never addresses,

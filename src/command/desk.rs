@@ -38,12 +38,21 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What the configuration files say here.
+///
+/// # Errors
+/// `config` for a file that cannot be read.
+pub fn config(global: &GlobalArgs) -> Result<Config, Failure> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    Config::read(global.config.as_deref(), &folder, &env)
+}
+
 /// The books: at `--db` or `LLMX_DB`, else `ledger.db` in llmx's folder of the user's data. A wait for others is said on
-/// standard error.
+/// standard error, and lasts as long as `limits` says.
 ///
 /// # Errors
 /// `ledger` where they cannot be opened; `config` where no place for them is known.
-pub fn ledger(global: &GlobalArgs) -> Result<Ledger, Failure> {
+pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failure> {
     let said = global.db.clone().or_else(|| env("LLMX_DB").map(PathBuf::from));
     let path = said.or_else(ledger_file).ok_or_else(|| {
         Failure::new(ErrorClass::Config, "no place for the ledger is known: neither HOME nor XDG_DATA_HOME is set")
@@ -52,7 +61,8 @@ pub fn ledger(global: &GlobalArgs) -> Result<Ledger, Failure> {
     let note = |said: &str| {
         let _ = Terminal::new(Colour::Auto, false, env).note(&format!("llmx: {said}\n"));
     };
-    Ok(Ledger::open(&path, Patience { note: Box::new(note), ..Patience::default() })?)
+    let limit = given(limits.ledger_ms, Patience::default().limit);
+    Ok(Ledger::open(&path, Patience { limit, note: Box::new(note) })?)
 }
 
 /// A relative `XDG_DATA_HOME` counts as unset (XDG Base Directory Specification 0.8, read 2026-11-22).
@@ -84,8 +94,7 @@ impl Desk {
     /// # Errors
     /// `config` for a file that cannot be read.
     pub fn open(global: &GlobalArgs, ca_file: Option<PathBuf>) -> Result<Desk, Failure> {
-        let folder = std::env::current_dir().unwrap_or_default();
-        let config = Config::read(global.config.as_deref(), &folder, &env)?;
+        let config = config(global)?;
         let catalog = Catalog::with(&config.provider)?;
         let limits = limits(&config.limits);
         let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));
@@ -140,8 +149,6 @@ impl Desk {
 /// The defaults with what the user's file sets laid over them.
 fn limits(table: &LimitsTable) -> Limits {
     let default = Limits::default();
-    let given =
-        |millis: Option<NonZeroU64>, default| millis.map_or(default, |millis| Duration::from_millis(millis.get()));
     Limits {
         connect: given(table.connect_ms, default.connect),
         head: given(table.head_ms, default.head),
@@ -149,6 +156,10 @@ fn limits(table: &LimitsTable) -> Limits {
         idle: given(table.idle_ms, default.idle),
         content: given(table.content_ms, default.content),
     }
+}
+
+fn given(millis: Option<NonZeroU64>, default: Duration) -> Duration {
+    millis.map_or(default, |millis| Duration::from_millis(millis.get()))
 }
 
 /// Whether a credential for the provider stands in the environment. Clouds' own chains are not walked: that may take

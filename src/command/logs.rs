@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::command::desk::{env, ledger, now_ms};
+use crate::command::desk::{config, env, ledger, now_ms};
 use crate::command::{GlobalArgs, colour};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::instant::since;
@@ -93,7 +93,7 @@ pub fn run(args: &LogsArgs) -> Result<u8, Failure> {
 
 /// The ledger, with what it has to say on standard error.
 pub(super) fn opened(global: &GlobalArgs) -> Result<Ledger, Failure> {
-    let books = ledger(global)?;
+    let books = ledger(global, &config(global)?.limits)?;
     for warning in books.warnings() {
         note(warning, global);
     }

@@ -179,6 +179,25 @@ impl Settlement {
         }
     }
 
+    /// Changes every text that came from outside.
+    pub fn change_texts(&mut self, change: &dyn Fn(&str) -> String) {
+        let texts = [
+            &mut self.model_served,
+            &mut self.request_id,
+            &mut self.response_id,
+            &mut self.tier,
+            &mut self.stop_reason,
+            &mut self.error,
+        ];
+        let models = self.lines.iter_mut().filter_map(|line| line.model.as_mut());
+        for text in texts.into_iter().flatten().chain(models).chain(&mut self.notes) {
+            *text = change(text);
+        }
+        for value in [&mut self.usage_raw, &mut self.answer].into_iter().flatten() {
+            change_value(value, change);
+        }
+    }
+
     /// A call that never reached a model: nothing is owed.
     #[must_use]
     pub fn nothing(because: &str) -> Settlement {
@@ -188,6 +207,24 @@ impl Settlement {
             because: Some(because.into()),
             ..Settlement::default()
         }
+    }
+}
+
+/// Changes every text in a value, names of fields among them.
+fn change_value(value: &mut Value, change: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| change_value(item, change)),
+        Value::Object(map) => {
+            *map = std::mem::take(map)
+                .into_iter()
+                .map(|(name, mut value)| {
+                    change_value(&mut value, change);
+                    (change(&name), value)
+                })
+                .collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

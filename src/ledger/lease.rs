@@ -28,12 +28,18 @@ impl Lease {
             let file = open_private(&path)?;
             file.lock()?;
             // Between making and locking it, another process may have taken it for abandoned and removed it.
-            if Place::of(&path).is_some() && Place::of(&path) == Place::of_file(&file) && file.metadata()?.len() == 0 {
-                set_aside(&file)?;
-                clear(folder, &path);
-                return Ok(Lease { file, path });
+            let lease = Lease { file, path };
+            if lease.stands() && lease.file.metadata()?.len() == 0 {
+                set_aside(&lease.file)?;
+                clear(folder, &lease.path);
+                return Ok(lease);
             }
         }
+    }
+
+    /// Whether the file still is where others look for it: the ledger's folder may have been deleted.
+    pub(super) fn stands(&self) -> bool {
+        Place::of(&self.path).is_some() && Place::of(&self.path) == Place::of_file(&self.file)
     }
 
     /// Writes one line, durably.

@@ -11,6 +11,7 @@ mod resolve;
 mod spill;
 mod upkeep;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -183,7 +184,10 @@ impl Ledger {
             let folder = self.leases();
             files::make_folder(&folder)?;
             let lease = Lease::take(&folder, &self.owner.mark());
-            self.lease = Some(lease.map_err(|source| LedgerError::Place { path: folder, source })?);
+            self.lease = Some(lease.map_err(|source| match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => LedgerError::Full { path: folder },
+                _ => LedgerError::Place { path: folder, source },
+            })?);
         }
         Ok(())
     }

@@ -54,6 +54,11 @@ impl Ledger {
             call: reservation.call.clone(),
             settlement,
         };
+        if self.lease.as_ref().is_some_and(|lease| !lease.stands()) {
+            self.lease = None;
+            // Without a new one the call is told as not kept.
+            let _ = self.take_lease();
+        }
         let line = serde_json::to_string(&spilled).ok();
         let kept = line.zip(self.lease.as_mut()).and_then(|(line, lease)| lease.write(&line).ok());
         match kept {

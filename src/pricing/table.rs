@@ -72,6 +72,12 @@ impl Table {
         self.file.which
     }
 
+    /// The same, where the hash of the text is known beforehand: working it out would take longer than all the rest.
+    #[must_use]
+    pub fn hashed(which: Which, name: &str, text: &'static str, sha256: &str) -> Table {
+        Table { sha256: OnceLock::from(sha256.to_owned()), ..Table::new(which, name, text) }
+    }
+
     /// SHA-256 of the text, in hex.
     #[must_use]
     pub fn sha256(&self) -> &str {
@@ -277,20 +283,18 @@ fn of_provider(key: &str, provider: &str) -> bool {
 /// Every header at the start of a line, with what follows it up to the next one.
 fn index(text: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
-    let mut line = 0;
-    loop {
+    // Only lines that begin with a bracket are looked at: most lines of a table do not.
+    let first = text.starts_with('[').then_some(0);
+    let starts = first.into_iter().chain(memchr::memmem::find_iter(text.as_bytes(), "\n[").map(|at| at + 1));
+    for line in starts {
         if let Some((kind, key)) = text.get(line..).and_then(|rest| header(rest, line)) {
             if let Some(last) = sections.last_mut() {
                 last.body.end = line;
             }
             sections.push(Section { kind, key, body: line..text.len() });
         }
-        let rest = text.as_bytes().get(line..).unwrap_or_default();
-        match memchr::memchr(b'\n', rest) {
-            Some(end) => line += end + 1,
-            None => return sections,
-        }
     }
+    sections
 }
 
 /// The sort and the key of a header, where `line` is one: `[model."a/b"]`, `[[model."a/b".price]]`, `[provider.a]`.

@@ -650,3 +650,9 @@ fn a_check_finds_what_leads_nowhere_and_what_nobody_can_look_up() {
     assert_eq!((about("is like itself"), about("does not say when"), about("has no source")), (2, 1, 1));
     assert_eq!((about("325 days ago"), about("for which row")), (1, 1));
 }
+
+#[test]
+fn the_stated_hash_of_the_bundled_table_is_its_own() {
+    let worked_out = Table::new(Which::Bundled, "bundled", super::BUNDLED);
+    assert_eq!(Prices::bundled().bundled.sha256(), worked_out.sha256(), "write the right one into src/pricing/mod.rs");
+}

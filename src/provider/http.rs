@@ -544,6 +544,12 @@ impl Arriving {
         self.request_id.as_deref()
     }
 
+    /// See [`super::Arriving::redactor`].
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        self.redactor.clone()
+    }
+
     /// See [`super::Arriving::next`].
     ///
     /// # Errors

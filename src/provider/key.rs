@@ -25,6 +25,9 @@ impl Key {
     }
 }
 
+/// No provider's key is shorter, in bytes.
+const KEY_MIN: usize = 16;
+
 /// Takes a call's credential out of what a server says: it may echo what it was sent.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor(pub Option<Secret>);
@@ -33,6 +36,12 @@ impl Redactor {
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         self.0.as_ref().map_or_else(|| text.to_owned(), |secret| secret.redact(text))
+    }
+
+    /// Whether there is a credential that stands in a text by no accident. Local servers are given words for keys: `EMPTY`.
+    #[must_use]
+    pub fn knows_a_key(&self) -> bool {
+        self.0.as_ref().is_some_and(|secret| secret.expose().len() >= KEY_MIN)
     }
 
     /// To be done before the words are cut to a length: half a key is not found again.

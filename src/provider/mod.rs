@@ -229,6 +229,17 @@ impl Arriving {
         }
     }
 
+    /// Takes out of the server's words the key that it was sent; of keys that only sign it knows nothing.
+    #[must_use]
+    pub fn redactor(&self) -> key::Redactor {
+        match self {
+            Arriving::Http(http) => http.redactor(),
+            #[cfg(feature = "bedrock")]
+            Arriving::Bedrock(bedrock) => bedrock.redactor(),
+            Arriving::Sim(_) => key::Redactor::default(),
+        }
+    }
+
     /// The provider's id of the request, where its headers gave one.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {

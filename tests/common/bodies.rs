@@ -46,12 +46,12 @@ pub fn all() -> Vec<Spoken> {
     vec![chat(), responses(), messages(), generate_content(), cohere(), ollama()]
 }
 
-fn event(value: &Value) -> String {
+pub fn event(value: &Value) -> String {
     format!("data: {value}\n\n")
 }
 
 /// An event with its type as its name, as those dialects send it that name their events.
-fn named(value: &Value) -> String {
+pub fn named(value: &Value) -> String {
     format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap_or_default())
 }
 

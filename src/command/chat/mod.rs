@@ -51,7 +51,7 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
         return dry_run(args, &provider, &request, terminal);
     }
     let prices = config::prices(&env)?;
-    let ledger = desk::ledger(&args.global)?;
+    let ledger = desk::ledger(&args.global, &desk.config.limits)?;
     for warning in ledger.warnings() {
         let _ = terminal.note(&format!("llmx: {warning}\n"));
     }

@@ -190,6 +190,15 @@ impl Found {
         }
     }
 
+    /// The key that is sent as it is, where it is one.
+    #[must_use]
+    pub fn bearer(&self) -> Option<Secret> {
+        match &self.source {
+            Source::Bearer(key) => Some(key.clone()),
+            Source::Keys { .. } | Source::Profile | Source::Chain => None,
+        }
+    }
+
     /// `text` without the secrets that were found.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {

@@ -28,6 +28,7 @@ use tokio::time::{Instant, timeout};
 
 use super::catalog::Row;
 use super::http::{host_of, moved_base, parse_base};
+use super::key::Redactor;
 use super::net::{Net, is_loopback};
 use super::{Choice, Draft, Env, Limits, error};
 use crate::domain::chat::{ChatEvent, ChatRequest};
@@ -405,6 +406,12 @@ impl Arriving {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+
+    /// See [`super::Arriving::redactor`].
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        Redactor(self.credentials.bearer())
     }
 
     /// See [`super::Arriving::next`].
