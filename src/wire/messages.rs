@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
+use super::thinking::{BUDGET_MIN, budget, wanted_budget};
 use super::usage::{self, Counts};
 use super::{errors, json as js};
 use crate::domain::chat::{
@@ -23,9 +24,6 @@ const VERSION: &str = "2023-06-01";
 
 /// The output cap where neither the user nor the model's facts give one: the API has no default.
 const MAX_TOKENS: u32 = 4096;
-
-/// The smallest thinking budget that the API takes.
-const BUDGET_MIN: u32 = 1024;
 
 /// The body of `POST /v1/messages`.
 ///
@@ -360,26 +358,6 @@ fn effort_word(body: &mut Value, effort: Effort, ignored: &mut Vec<String>) {
         other => other,
     };
     js::lay(body, "output_config.effort", word.as_str().into());
-}
-
-/// The thinking tokens that an effort stands for, where a model wants a number. Ours: the API knows no such words.
-fn wanted_budget(effort: Effort) -> u32 {
-    match effort {
-        Effort::None => 0,
-        Effort::Minimal => 1024,
-        Effort::Low => 2048,
-        Effort::Medium => 8192,
-        Effort::High => 16_384,
-        Effort::Xhigh => 32_768,
-        Effort::Max => 65_536,
-    }
-}
-
-/// The budget of an effort below the output cap, which holds thinking and answer: a quarter is left for the answer.
-/// `None` where the cap is too low for any.
-fn budget(effort: Effort, cap: u32) -> Option<u32> {
-    let room = (cap - cap / 4).max(BUDGET_MIN);
-    (cap > BUDGET_MIN).then(|| wanted_budget(effort).min(room))
 }
 
 fn sampling(body: &mut Value, settings: &Settings, target: &Target<'_>, thinks: bool, ignored: &mut Vec<String>) {

@@ -14,4 +14,5 @@ pub mod messages;
 pub mod ollama;
 pub mod quirks;
 pub mod responses;
+pub mod thinking;
 pub mod usage;

@@ -17,12 +17,11 @@ use crate::domain::chat::{
 use crate::domain::model::{ModelFacts, Thinking};
 use crate::wire::contract::{EncodeError, Encoded};
 use crate::wire::json::{self as js, lay};
+use crate::wire::thinking::{BUDGET_MIN, budget, wanted_budget};
 
 /// The cap where neither the user nor the model's facts have one. Unset would mean the model's maximum, and AWS takes
 /// that off the tokens-per-minute quota at once.
 const CAP_UNKNOWN: u32 = 4096;
-/// The smallest thinking budget that Claude takes.
-const BUDGET_MIN: u32 = 1024;
 /// Fields of the request itself; every other `-P key` belongs to the model.
 const OWN_FIELDS: &[&str] = &["serviceTier", "performanceConfig", "guardrailConfig", "requestMetadata", "outputConfig"];
 
@@ -358,24 +357,6 @@ fn within(effort: Effort, known: &[Effort], ignored: &mut Vec<String>) -> &'stat
     let word = nearest.map_or("high", |effort| effort.as_str());
     ignored.push(format!("effort {}: this model knows {word} at the nearest", effort.as_str()));
     word
-}
-
-fn wanted_budget(effort: Effort) -> u32 {
-    match effort {
-        Effort::None => 0,
-        Effort::Minimal => 1024,
-        Effort::Low => 2048,
-        Effort::Medium => 8192,
-        Effort::High => 16_384,
-        Effort::Xhigh => 32_768,
-        Effort::Max => 65_536,
-    }
-}
-
-/// The budget of an effort below the output cap, which holds thinking and answer: a quarter is left for the answer.
-fn budget(effort: Effort, cap: u32) -> Option<u32> {
-    let most = (cap - cap / 4).max(BUDGET_MIN);
-    (cap > BUDGET_MIN).then(|| wanted_budget(effort).clamp(BUDGET_MIN, most))
 }
 
 fn sampling(request: &ChatRequest, facts: &ModelFacts, thinks: bool, config: &mut Value, ignored: &mut Vec<String>) {
