@@ -46,13 +46,20 @@ fn bench() -> Result<(), Box<dyn Error>> {
 
 fn start_up() -> Result<(), Box<dyn Error>> {
     let hello = hello()?;
-    for flag in ["--version", "--help"] {
+    // The last two read the price table: a single entry of it, and all of it.
+    let plain: [(&[&str], &str); 4] = [
+        (&["--version"], "≤ 2× static hello"),
+        (&["--help"], "≤ 2× static hello"),
+        (&["models", "show", "openai/gpt-5.2"], "none"),
+        (&["models"], "none"),
+    ];
+    for (words, goal) in plain {
         let mut race = Race::of(vec![
-            Runner::new(&format!("llmx {flag}"), llmx(&[flag])),
+            Runner::new(&format!("llmx {}", words.join(" ")), llmx(words)),
             Runner::new("static hello", Command::new(&hello)),
         ]);
-        race.run(200)?;
-        say(&race.table("start and end", "≤ 2× static hello", Unit::Millis, |sample| nanos(sample.wall)))?;
+        race.run(if words.len() == 1 && words[0] == "models" { 20 } else { 200 })?;
+        say(&race.table("start and end", goal, Unit::Millis, |sample| nanos(sample.wall)))?;
         say(&race.table("peak memory", "none", Unit::MiB, |sample| sample.peak_bytes))?;
     }
     Ok(())
@@ -98,7 +105,7 @@ fn llmx(arguments: &[&str]) -> Command {
 }
 
 fn chat(url: &str) -> Command {
-    llmx(&["chat", "-m", "openai/x", "--base-url", url, "Hi"])
+    llmx(&["chat", "-m", "openai/gpt-4o-mini", "--base-url", url, "Hi"])
 }
 
 /// With keys that open nothing.
