@@ -186,7 +186,7 @@ impl Call<'_> {
             let next = tokio::select! {
                 biased;
                 stop = &mut *stopping => {
-                    meter.drain(&mut arriving, DRAIN_SIGNAL).await;
+                    meter.drain(&mut arriving, events, DRAIN_SIGNAL).await;
                     return (None, Some(stop));
                 }
                 () = until(deadline) => return (Some(self.out_of_time()), None),
@@ -196,7 +196,7 @@ impl Call<'_> {
             match next {
                 Err(failure) => return (Some(failure), None),
                 Ok(_) if !read => {
-                    meter.drain(&mut arriving, DRAIN_PIPE).await;
+                    meter.drain(&mut arriving, events, DRAIN_PIPE).await;
                     return (None, Some(Stop::ClosedPipe));
                 }
                 Ok(true) => {}
@@ -303,8 +303,8 @@ impl Meter {
     }
 
     /// The provider bills on after we stop reading: waits a moment for the final usage, and shows nothing more.
-    async fn drain(&mut self, arriving: &mut Arriving, limit: Duration) {
-        let mut events = Vec::new();
+    /// `events`: what had been read and not been shown yet when the stop came.
+    async fn drain(&mut self, arriving: &mut Arriving, mut events: Vec<ChatEvent>, limit: Duration) {
         let _ = timeout(limit, async { while let Ok(true) = arriving.next(&mut events).await {} }).await;
         for event in events {
             // Text that came after the stop was not shown: only what counts is kept.
