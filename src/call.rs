@@ -71,7 +71,8 @@ impl Call<'_> {
         let opened_ms = (self.now)();
         let tier = requested_tier(&draft);
         let (place, context) = priced_as(self.name, draft.region.as_deref(), tier.as_deref(), &draft.body);
-        let quote = self.prices.quote(&place, Moment::from_ms(opened_ms), &context, &ask(self.request, &draft));
+        let ask = ask(self.request, &draft);
+        let quote = self.prices.quote(&place, Moment::from_ms(opened_ms), &context, &ask);
         let id = uuid::Uuid::now_v7().to_string();
         let reservation = self.reserve(&id, &place, tier, &quote, opened_ms)?;
 
@@ -82,7 +83,7 @@ impl Call<'_> {
         let mut head = None;
         let (failure, stopped) = self.meter(&mut meter, &mut head, deadline, show, &mut stopping).await;
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, head.is_some());
-        let bill = self.bill(&meter.answer, &outcome, &quote, (&place, &context), &draft, opened_ms);
+        let bill = self.bill(&meter.answer, &outcome, &quote, (&place, &context), ask.request_bytes, opened_ms);
         let total_ms = millis(began.elapsed());
         let Head { request_id, redactor } = head.unwrap_or_default();
         let mut report = CallReport {
@@ -135,7 +136,7 @@ impl Call<'_> {
         outcome: &Outcome,
         quote: &Quote,
         (place, context): (&ModelName, &Context),
-        draft: &Draft,
+        request_bytes: u64,
         opened_ms: i64,
     ) -> Bill {
         let called = Called {
@@ -144,7 +145,7 @@ impl Call<'_> {
             at: Moment::from_ms(opened_ms),
             context,
             quote: Some(quote),
-            request_bytes: Some(draft.body.to_string().len() as u64),
+            request_bytes: Some(request_bytes),
             answer_bytes: answer.bytes(),
             simulated: matches!(self.provider, Provider::Sim(_)),
         };
