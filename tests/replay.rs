@@ -10,13 +10,15 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::binary::{KEY, Llmx};
 use common::server::{Script, Server};
 use common::{exchanges, named};
 use serde_json::{Map, Value, json};
 
 /// The APIs that were recorded, and how llmx calls what they speak.
-const APIS: [(&str, &str); 13] = [
+const APIS: &[(&str, &str)] = &[
     ("openai-chat", "chat"),
     ("azure-chat", "chat"),
     ("azure-inference-chat", "chat"),
@@ -30,6 +32,10 @@ const APIS: [(&str, &str); 13] = [
     ("vertex-stream", "generate-content"),
     ("cohere-v2", "cohere"),
     ("ollama-chat", "ollama"),
+    #[cfg(feature = "bedrock")]
+    ("bedrock-converse", "converse"),
+    #[cfg(feature = "bedrock")]
+    ("bedrock-converse-stream", "converse"),
 ];
 
 /// Every how many exchanges of a kind one is played.
@@ -79,7 +85,15 @@ fn play(exchange: &Value) -> Vec<String> {
         "[provider.replay]\nname = \"Replay\"\nbase_url = \"{}\"\napi = [\"{api}\"]\nkey = [\"REPLAY_KEY\"]\n",
         server.url()
     );
-    let mut llmx = Llmx::chat(&["-m", "replay/some-model", "-j", "hello"]).config(&config).env("REPLAY_KEY", KEY);
+    let mut llmx = if api == "converse" {
+        Llmx::chat(&["-m", "bedrock@us-east-1/some-model", "-j", "hello"])
+            .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url())
+            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", KEY)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+    } else {
+        Llmx::chat(&["-m", "replay/some-model", "-j", "hello"]).config(&config).env("REPLAY_KEY", KEY)
+    };
     if exchange["streaming"] != true {
         llmx = llmx.args(&["-S"]);
     }
@@ -98,7 +112,8 @@ fn play(exchange: &Value) -> Vec<String> {
 fn script(response: &Value) -> Script {
     let status = response["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(0);
     let content_type = response["headers"]["content-type"].as_str().unwrap_or("application/json");
-    let body = response["body_text"].as_str().unwrap_or_default().as_bytes();
+    let frames = response["body_base64"].as_str().map(|text| STANDARD.decode(text).expect("base64"));
+    let body = frames.as_deref().unwrap_or(response["body_text"].as_str().unwrap_or_default().as_bytes());
     if !content_type.contains("stream") && !content_type.contains("ndjson") {
         return Script::whole(status, content_type, body);
     }
