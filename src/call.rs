@@ -160,7 +160,8 @@ impl Call<'_> {
             settlement.change_texts(&|text| redactor.text(text));
         }
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(ledger.settle(reservation, &settlement, (self.now)())?)
+        ledger.settle(reservation, &settlement, (self.now)())?;
+        Ok(())
     }
 
     /// Sends, shows and counts, until the end of the answer, a failure, a stop or the deadline.

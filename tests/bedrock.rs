@@ -15,7 +15,7 @@ use llmx::domain::answer::Answer;
 use llmx::domain::chat::{
     CacheLifetime, ChatEvent, ChatRequest, FinishReason, Media, MediaSource, Message, Part, Role, Settings, Tool,
 };
-use llmx::domain::failure::{ErrorClass, Failure};
+use llmx::domain::failure::{ErrorClass, Failure, Repeat};
 use llmx::domain::usage::Meter;
 use llmx::provider::catalog::Catalog;
 use llmx::provider::net::Net;
@@ -805,7 +805,7 @@ async fn a_stream_that_ends_before_its_stop_is_never_a_success() {
         assert_eq!(got.answer.text(), "Hello", "what came is kept");
         let failure = refusal(got);
         assert_eq!(failure.class, class, "{failure:?}");
-        assert!(failure.may_be_billed && !failure.retryable, "{failure:?}");
+        assert!(failure.may_be_billed && failure.repeat == Repeat::Never, "{failure:?}");
     }
     let empty = refusal(chat(&Server::always(Reply::stream(Vec::new())).await, NOVA).await);
     assert!(empty.class == ErrorClass::Protocol && empty.may_be_billed, "{empty:?}");
@@ -1111,7 +1111,7 @@ async fn every_refusal_is_one_request_with_its_class_and_a_line_that_mends_it() 
         let server = Server::always(Reply::error(status, code, words)).await;
         let failure = refusal(chat(&server, NOVA).await);
         assert_eq!(failure.class, class, "{words}: {failure:?}");
-        assert_eq!((failure.retryable, failure.may_be_billed), (again, false), "{words}");
+        assert_eq!((failure.repeat != Repeat::Never, failure.may_be_billed), (again, false), "{words}");
         assert!(advice(&failure).contains(mends), "{words}: {failure:?}");
         assert_eq!((failure.status, failure.request_id.as_deref()), (Some(status), Some("req-1")));
         assert_eq!(failure.provider_type.as_deref(), Some(code));
@@ -1125,7 +1125,7 @@ async fn a_model_that_took_too_long_or_failed_by_itself_is_told_by_its_own_statu
         chat(&Server::always(Reply::error(408, "ModelTimeoutException", "The request took too long")).await, NOVA)
             .await,
     );
-    assert_eq!((slow.class, slow.may_be_billed, slow.retryable), (ErrorClass::Timeout, true, false));
+    assert_eq!((slow.class, slow.may_be_billed, slow.repeat), (ErrorClass::Timeout, true, Repeat::Never));
     for (original, class) in [(500, ErrorClass::Overloaded), (400, ErrorClass::InvalidRequest)] {
         let mut reply = Reply::error(424, "ModelErrorException", "m");
         reply.body = json!({"message": "m", "originalStatusCode": original}).to_string().into_bytes();
@@ -1151,7 +1151,7 @@ async fn a_page_from_a_proxy_is_told_from_the_service() {
         reply.body = b"<html><title>Bad Gateway</title></html>".to_vec();
         let failure = refusal(chat(&Server::always(reply).await, NOVA).await);
         assert_eq!(
-            (failure.class, failure.retryable, failure.may_be_billed),
+            (failure.class, failure.repeat != Repeat::Never, failure.may_be_billed),
             (ErrorClass::Network, again, billed),
             "{failure:?}"
         );

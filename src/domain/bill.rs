@@ -119,12 +119,36 @@ pub struct PriceSource {
 }
 
 /// The most that a request can cost, said before it is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quote {
     /// `None`: unpriced or not boundable; `reasons` says why.
     pub ceiling: Option<Usd>,
     /// Upper bounds in tokens that the ceiling was made from.
     pub input_bound: u64,
     pub output_bound: Option<u64>,
+    /// What each token of the output cap adds to the ceiling, rounded down to a picodollar.
+    pub output_token: Option<Usd>,
+    /// A price is known; else `ceiling` is none because there is none.
+    pub priced: bool,
+    /// Why there is no ceiling.
     pub reasons: Vec<String>,
+}
+
+impl Quote {
+    /// The highest output cap, in tokens, with which a call that asks for `cap` costs at most `room`, and its ceiling.
+    /// `None` where not even its prompt fits, or where the ceiling is not known.
+    #[must_use]
+    pub fn fitting(&self, cap: u64, room: Usd) -> Option<(u64, Usd)> {
+        let (ceiling, token) = (self.ceiling?.picos, self.output_token?.picos);
+        let over = ceiling.saturating_sub(room.picos);
+        if over <= 0 {
+            return Some((cap, Usd::from_picos(ceiling)));
+        }
+        // One picodollar more: both ceilings are rounded.
+        let fewer =
+            u64::try_from(over).ok()?.checked_add(1)?.div_ceil(u64::try_from(token).ok().filter(|token| *token > 0)?);
+        let lowered = cap.checked_sub(fewer)?;
+        let saved = token.checked_mul(i64::try_from(fewer).ok()?)?.checked_sub(1)?;
+        Some((lowered, Usd::from_picos(ceiling.checked_sub(saved).filter(|ceiling| *ceiling >= 0)?)))
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::budget::Refusal;
+
 /// The taxonomy of everything that can stop a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorClass {
@@ -90,10 +92,49 @@ impl ErrorClass {
         }
     }
 
-    /// Whether the same request may succeed a little later.
+    /// How often a request that failed so may be sent again, where nothing more is known.
     #[must_use]
-    pub fn is_retryable(self) -> bool {
-        matches!(self, ErrorClass::RateLimit | ErrorClass::Overloaded)
+    pub fn repeat(self) -> Repeat {
+        match self {
+            ErrorClass::RateLimit | ErrorClass::Overloaded => Repeat::Often,
+            ErrorClass::Auth
+            | ErrorClass::Permission
+            | ErrorClass::NotFound
+            | ErrorClass::Region
+            | ErrorClass::Quota
+            | ErrorClass::ContextLength
+            | ErrorClass::ContentFilter
+            | ErrorClass::InvalidRequest
+            | ErrorClass::Timeout
+            | ErrorClass::Network
+            | ErrorClass::Protocol
+            | ErrorClass::Budget
+            | ErrorClass::Ledger
+            | ErrorClass::Config => Repeat::Never,
+        }
+    }
+
+    /// Whether another model may be asked after a failure of this class, where nothing more is known.
+    #[must_use]
+    pub fn replace(self) -> Replace {
+        match self {
+            ErrorClass::Permission
+            | ErrorClass::NotFound
+            | ErrorClass::Region
+            | ErrorClass::RateLimit
+            | ErrorClass::Quota
+            | ErrorClass::Overloaded
+            | ErrorClass::Timeout
+            | ErrorClass::Network => Replace::Always,
+            ErrorClass::ContextLength => Replace::Larger,
+            ErrorClass::ContentFilter => Replace::IfAsked,
+            ErrorClass::Auth
+            | ErrorClass::InvalidRequest
+            | ErrorClass::Protocol
+            | ErrorClass::Budget
+            | ErrorClass::Ledger
+            | ErrorClass::Config => Replace::Never,
+        }
     }
 }
 
@@ -116,13 +157,39 @@ pub struct Failure {
     /// HTTP status, where there was one.
     pub status: Option<u16>,
     pub request_id: Option<String>,
-    pub retryable: bool,
+    /// How often the same request may be sent again.
+    pub repeat: Repeat,
+    /// Whether another model may be asked in this one's place.
+    pub replace: Replace,
     /// How long the provider asks to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
     /// The request may have reached the model: it can cost money although there is no answer.
     pub may_be_billed: bool,
     /// One line that says what to do next.
     pub advice: Option<String>,
+    /// What the budgets said, where they refused the call.
+    pub refusal: Option<Box<Refusal>>,
+}
+
+/// How often the same request may be sent again after it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repeat {
+    Never,
+    Once,
+    /// As often as the caller allows.
+    Often,
+}
+
+/// Whether another model may be asked after one failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// It would fail there as well, or what it did may have been charged.
+    Never,
+    /// Only where the user asked for it: a filter refused, or nobody knows whether the first model was at work.
+    IfAsked,
+    /// By one that takes a longer prompt.
+    Larger,
+    Always,
 }
 
 impl Failure {
@@ -136,10 +203,12 @@ impl Failure {
             provider_type: None,
             status: None,
             request_id: None,
-            retryable: class.is_retryable(),
+            repeat: class.repeat(),
+            replace: class.replace(),
             retry_after_ms: None,
             may_be_billed: false,
             advice: None,
+            refusal: None,
         }
     }
 
@@ -149,10 +218,26 @@ impl Failure {
         self
     }
 
+    /// The model may have been at work: sending it again could be charged twice, and that is the user's to decide.
     #[must_use]
     pub fn maybe_billed(mut self) -> Failure {
         self.may_be_billed = true;
-        self.retryable = false;
+        self.repeat = Repeat::Never;
+        if self.replace != Replace::Never {
+            self.replace = Replace::IfAsked;
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn repeats(mut self, repeat: Repeat) -> Failure {
+        self.repeat = repeat;
+        self
+    }
+
+    #[must_use]
+    pub fn replaces(mut self, replace: Replace) -> Failure {
+        self.replace = replace;
         self
     }
 }

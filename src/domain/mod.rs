@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod bill;
+pub mod budget;
 pub mod chat;
 pub mod failure;
 pub mod instant;
@@ -13,3 +14,4 @@ pub mod repricing;
 pub mod secret;
 pub mod untrusted;
 pub mod usage;
+pub mod window;

@@ -34,6 +34,7 @@ pub struct NewCall {
     pub credential: Option<String>,
     pub project: Option<String>,
     pub user: Option<String>,
+    pub team: Option<String>,
     pub tags: BTreeMap<String, String>,
     pub session: Option<String>,
     /// The settings that were sent, as [`parameters`] makes them.
@@ -41,6 +42,8 @@ pub struct NewCall {
     /// The most that the call can cost; `None`: unpriced or not boundable.
     #[serde(with = "picos")]
     pub ceiling: Option<Usd>,
+    /// The output cap that was asked for, where a budget lowered it.
+    pub clipped_from: Option<u64>,
     /// The conversation, as [`prompt`] makes it; `None`: it is not kept.
     pub prompt: Option<Value>,
 }
@@ -61,10 +64,12 @@ impl NewCall {
             credential: self.credential.clone(),
             project: self.project.clone(),
             user: self.user.clone(),
+            team: self.team.clone(),
             tags: self.tags.clone(),
             session: self.session.clone(),
             parameters: self.parameters.clone(),
             ceiling: self.ceiling,
+            clipped_from: self.clipped_from,
             prompt: None,
         }
     }

@@ -17,6 +17,8 @@ use std::sync::Mutex;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::domain::budget::{Alert, Claim, Refusal};
+use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, Settlement};
 use books::Added;
 pub use connect::{Note, Patience};
@@ -41,6 +43,14 @@ pub struct Ledger {
     broken: bool,
 }
 
+/// Whether a call may be sent.
+#[derive(Debug)]
+pub enum Admission {
+    Granted(Reservation),
+    /// A budget refused it: nothing is booked as spend.
+    Refused(Refusal),
+}
+
 /// A call that is booked at its ceiling and may now be sent.
 ///
 /// Dropped unsettled, it stays set aside: the call may have been billed.
@@ -52,9 +62,24 @@ pub struct Reservation {
     /// For the lease's file, should the ledger be gone when the call is settled.
     call: NewCall,
     warning: Option<String>,
+    /// The output cap to which a budget lowered the call, in tokens.
+    cap: Option<u64>,
+    ceiling: Option<Usd>,
 }
 
 impl Reservation {
+    /// The output cap that must be sent, in tokens, where a budget lowered it.
+    #[must_use]
+    pub fn cap(&self) -> Option<u64> {
+        self.cap
+    }
+
+    /// What is booked as the most that the call can cost.
+    #[must_use]
+    pub fn ceiling(&self) -> Option<Usd> {
+        self.ceiling
+    }
+
     /// When the call counts as opened: not before the latest call in the books.
     #[must_use]
     pub fn opened_ms(&self) -> i64 {
@@ -109,6 +134,14 @@ impl Ledger {
         &self.warnings
     }
 
+    /// Books a call at its ceiling, if every budget that covers it admits it: one transaction looks and books.
+    ///
+    /// # Errors
+    /// A [`LedgerError`]: nothing may be sent.
+    pub fn admit(&mut self, call: &NewCall, _claim: &Claim<'_>, now_ms: i64) -> Result<Admission, LedgerError> {
+        self.reserve(call, now_ms).map(Admission::Granted)
+    }
+
     /// Books a call at its ceiling. It may be sent only after this returned well.
     ///
     /// # Errors
@@ -124,10 +157,10 @@ impl Ledger {
         let warning = (behind > CLOCK_SLACK_MS).then(|| {
             format!("the clock is {} s behind the latest call in the ledger: that one's time is booked", behind / 1000)
         });
-        Ok(Reservation { seq, opened_ms, call: spill::small(call), warning })
+        Ok(Reservation { seq, opened_ms, call: spill::small(call), warning, cap: None, ceiling: call.ceiling })
     }
 
-    /// Books what became of the call. Where the ledger cannot take it, it is kept beside it and booked at the next start.
+    /// Books what became of the call, and gives the budgets that reached a percent at which they warn. Where the ledger cannot take it, it is kept beside it and booked at the next start.
     ///
     /// # Errors
     /// [`LedgerError::Spilled`] where it is kept, any other where the call stays open at its ceiling.
@@ -136,7 +169,7 @@ impl Ledger {
         reservation: Reservation,
         settlement: &Settlement,
         now_ms: i64,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Vec<Alert>, LedgerError> {
         if [settlement.total, settlement.at_most].into_iter().flatten().any(|amount| amount.picos < 0) {
             return Err(LedgerError::Negative);
         }
@@ -150,7 +183,7 @@ impl Ledger {
             }
         });
         match booked {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Vec::new()),
             Err(cause) => Err(self.spill(&reservation, settlement, finished_ms, cause)),
         }
     }

@@ -178,10 +178,12 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         credential: row.get("credential")?,
         project: row.get("project")?,
         user: row.get("user")?,
+        team: None,
         tags: parsed(row, "tags")?.unwrap_or_default(),
         session: row.get("session")?,
         parameters: parsed(row, "parameters")?.unwrap_or_default(),
         ceiling: amount(row, "ceiling_picos")?,
+        clipped_from: None,
         prompt: None,
     };
     let finished: Option<i64> = row.get("finished_ms")?;

@@ -76,6 +76,18 @@ impl Decimal {
         i64::try_from(picos).ok().map(Usd::from_picos)
     }
 
+    /// As [`Decimal::amount`], rounded down.
+    #[must_use]
+    pub fn at_least(self, quantity: u64, per: u32) -> Option<Usd> {
+        let product = self.digits.checked_mul(i128::from(quantity))?;
+        let down = self.places.checked_add(per)?;
+        let picos = match down.checked_sub(12) {
+            None | Some(0) => product.checked_mul(10_i128.checked_pow(12 - down)?)?,
+            Some(cut) => product / 10_i128.checked_pow(cut)?,
+        };
+        i64::try_from(picos).ok().map(Usd::from_picos)
+    }
+
     /// Without trailing zeros.
     fn short(mut self) -> Decimal {
         while self.places > 0 && self.digits % 10 == 0 {

@@ -62,11 +62,11 @@ impl Prices {
     /// The ceiling of a request: it holds whatever the provider does with it, or there is none and `reasons` says why.
     #[must_use]
     pub fn quote(&self, name: &ModelName, at: Moment, context: &Context, ask: &Ask) -> Quote {
-        let mut quote = Quote { ceiling: None, input_bound: ask.input(), output_bound: None, reasons: Vec::new() };
+        let mut quote = Quote { input_bound: ask.input(), ..Quote::default() };
         let price = match self.price(name, at, context) {
             Priced::Sheet(price) => price,
             Priced::Free(_) => {
-                quote.ceiling = Some(Usd::default());
+                (quote.ceiling, quote.priced) = (Some(Usd::default()), true);
                 return quote;
             }
             Priced::Unpriced(reason) => {
@@ -74,12 +74,14 @@ impl Prices {
                 return quote;
             }
         };
+        quote.priced = true;
         let times = ask.answers.max(1).saturating_mul(if ask.thinking_apart { 2 } else { 1 });
         quote.output_bound = ask.output_max.or(price.max_output).map(|cap| cap.saturating_mul(times));
         quote.reasons = unboundable(&price, ask);
         match dearest(&price, ask, quote.input_bound) {
             Err(reason) => quote.reasons.push(reason),
             Ok((input, output)) => {
+                quote.output_token = output.at_least(times, 6);
                 if quote.reasons.is_empty() {
                     let output = quote.output_bound.and_then(|bound| output.amount(bound, 6));
                     let sum =

@@ -483,7 +483,7 @@ fn a_charge_that_the_response_states_is_booked_with_the_table_beside_it() {
 #[test]
 fn a_call_without_its_final_usage_has_an_estimate_and_a_bound_and_is_never_zero() {
     let (prices, name, context) = (prices(), name("open/sol"), Context::new());
-    let quote = Quote { ceiling: Usd::parse("0.5"), input_bound: 0, output_bound: None, reasons: Vec::new() };
+    let quote = Quote { ceiling: Usd::parse("0.5"), priced: true, ..Quote::default() };
     let called = Called { quote: Some(&quote), request_bytes: Some(4000), ..called(&name, NOON, &context) };
     let bill = |answer_bytes, seen| prices.bill(&Called { answer_bytes, ..called }, &Outcome::Unconfirmed { seen });
     // nothing was seen

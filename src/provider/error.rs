@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 use super::catalog::Row;
-use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::failure::{ErrorClass, Failure, Repeat, Replace};
 use crate::wire::contract::{ApiError, DecodeError};
 use crate::wire::errors::html_title;
 
@@ -39,7 +39,7 @@ pub fn refused(error: ApiError, status: Option<u16>, headers: Option<&HeaderMap>
     failure.request_id = headers.and_then(request_id);
     failure.retry_after_ms = headers.and_then(retry_after_ms).or(error.retry_after_ms);
     // The provider (504) or a proxy before it (524) gave up waiting: the model may have gone on.
-    if matches!(status, Some(504 | 524)) { failure.maybe_billed() } else { failure }
+    if matches!(status, Some(504 | 524)) { failure.maybe_billed().replaces(Replace::Always) } else { failure }
 }
 
 /// What the user sees of an error's words: its first line; of HTML the title.
@@ -149,8 +149,8 @@ pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration)
                 Failure::new(ErrorClass::Timeout, format!("{host}: no connection within {}", seconds(connect)));
             return failure.advise("check the network, the firewall and the proxy (HTTPS_PROXY)");
         }
-        let mut failure = Failure::new(ErrorClass::Network, format!("{host}: {}", last_cause(error)));
-        failure.retryable = true;
+        let failure =
+            Failure::new(ErrorClass::Network, format!("{host}: {}", last_cause(error))).repeats(Repeat::Often);
         return failure.advise("is the server running, and is the base URL right?");
     }
     if says("parsed") || says("message head is too large") {

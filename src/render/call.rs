@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::bill::{Basis, Bill, Line, Outcome, PriceSource};
 use crate::domain::chat::ChatEvent;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, Repeat};
 use crate::domain::money::Usd;
 use crate::domain::report::CallReport;
 use crate::domain::untrusted::one_line;
@@ -125,7 +125,7 @@ pub fn error(failure: &Failure) -> Value {
         "provider_type": failure.provider_type,
         "status": failure.status,
         "request_id": failure.request_id,
-        "retryable": failure.retryable,
+        "retryable": failure.repeat != Repeat::Never,
         "retry_after_ms": failure.retry_after_ms,
         "may_be_billed": failure.may_be_billed,
         "try": failure.advice,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::connector::{Call, Head};
 use super::{credentials, region};
-use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::failure::{ErrorClass, Failure, Repeat};
 use crate::provider::error;
 use crate::wire::contract::{ApiError, DecodeError};
 use crate::wire::errors;
@@ -211,7 +211,8 @@ pub fn refused(head: &Head, body: &[u8], place: &Place<'_>) -> Failure {
     let mut failure = told(api, Some(head), original, place);
     if from_a_proxy {
         failure.class = ErrorClass::Network;
-        failure.retryable = matches!(head.status, 502 | 503) && !failure.may_be_billed;
+        let again = matches!(head.status, 502 | 503) && !failure.may_be_billed;
+        failure.repeat = if again { Repeat::Often } else { Repeat::Never };
         failure.advice = Some(format!("HTTP {} comes from something between here and AWS: a proxy?", head.status));
     }
     failure
@@ -256,7 +257,7 @@ fn told(mut api: ApiError, head: Option<&Head>, original: Option<u64>, place: &P
     });
     if let Some(rule) = rule {
         failure.advice = Some(place.fill(&routing(&words, place).unwrap_or_else(|| rule.advice.to_owned())));
-        failure.retryable = rule.again.unwrap_or(failure.retryable);
+        failure.repeat = rule.again.map_or(failure.repeat, |again| if again { Repeat::Often } else { Repeat::Never });
         if rule.billed {
             failure = failure.maybe_billed();
         }
