@@ -85,7 +85,7 @@ pub fn caller(command: &'static str) -> Caller {
     let root = folder.ancestors().find(|folder| folder.join(".git").exists());
     let project = root.and_then(|root| Some(root.file_name()?.to_string_lossy().into_owned()));
     let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| env(name));
-    Caller { command, project, user, keeps_texts: true }
+    Caller { command, project, user, keeps_texts: true, ..Caller::default() }
 }
 
 impl Desk {
@@ -155,6 +155,7 @@ fn limits(table: &LimitsTable) -> Limits {
         whole: given(table.whole_ms, default.whole),
         idle: given(table.idle_ms, default.idle),
         content: given(table.content_ms, default.content),
+        first_token: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::command::GlobalArgs;
+use crate::domain::money::Usd;
 
 #[derive(Debug, Clone, Args)]
 pub struct ChatArgs {
@@ -90,12 +91,34 @@ pub struct ChatArgs {
     /// The most seconds that the whole call may take
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
+    /// The most seconds until the first token
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub first_token_timeout: Option<u64>,
+    /// Further requests after one that failed and may succeed a little later (default 2)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=20))]
+    pub retries: Option<u32>,
+    /// Models to ask, in this order, where the wanted one is overloaded, limited, out of reach or not allowed
+    #[arg(long, value_name = "MODEL[,…]", value_delimiter = ',')]
+    pub fallback: Vec<String>,
+    /// The most that the whole command may cost, in USD: what could cost more is not sent, or with a lower output cap
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub max_cost: Option<Usd>,
+    /// Refuse a call for which too little is left, instead of asking for a shorter answer
+    #[arg(long)]
+    pub no_clip: bool,
     /// Show what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
 
     #[command(flatten)]
     pub global: GlobalArgs,
+}
+
+/// An amount in USD, with or without the sign.
+fn usd(text: &str) -> Result<Usd, String> {
+    Usd::parse(text.trim_start_matches('$'))
+        .filter(|amount| amount.picos >= 0 && !text.trim_start_matches('$').is_empty())
+        .ok_or_else(|| "give an amount in USD, such as 0.05".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

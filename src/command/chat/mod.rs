@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::call::{Call, Caller};
+use crate::call::{Call, Caller, Guard, Persistence, Target};
 use crate::command::desk::{self, Desk, env};
 use crate::command::{colour, config, input, signals};
+use crate::domain::budget::Purse;
 use crate::domain::chat::ChatRequest;
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
 use crate::domain::report::Stop;
-use crate::domain::untrusted::json_line;
-use crate::provider::{Choice, Provider};
+use crate::domain::untrusted::{json_line, one_line};
+use crate::provider::{Choice, Limits, Provider};
 use crate::render::terminal::{Terminal, Written};
 use crate::render::{call, draft};
 use crate::wire::contract::Dialect;
@@ -58,22 +60,57 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
     let ledger = Mutex::new(ledger);
     let caller = Caller { keeps_texts: desk.config.keeps_texts(args.no_store, &env), ..desk::caller("chat") };
     announce(args, &provider, terminal);
+    let stand_ins = stand_ins(args, &desk, terminal);
+    let targets: Vec<Target<'_>> = std::iter::once((&name, &provider))
+        .chain(stand_ins.iter().map(|(name, provider)| (name, provider)))
+        .map(|(name, provider)| Target { name, provider })
+        .collect();
+    let purse = args.max_cost.map(|limit| Mutex::new(Purse { limit, ..Purse::default() }));
     terminal.status(&format!("waiting for {name}"));
-    let total = args.timeout.map(Duration::from_secs);
     let call = Call {
-        name: &name,
-        provider: &provider,
+        targets: &targets,
         request: &request,
-        limits: desk.limits,
-        total,
+        limits: Limits {
+            first_token: args.first_token_timeout.map(Duration::from_secs).or(desk.limits.first_token),
+            ..desk.limits
+        },
+        total: args.timeout.map(Duration::from_secs),
+        persistence: persistence(args),
+        guard: Guard { budgets: &[], purse: purse.as_ref(), floor: (!args.no_clip).then_some(OUTPUT_MIN) },
+        group: None,
         prices: &prices,
         ledger: &ledger,
         caller: &caller,
         now: &desk::now_ms,
     };
     let mut screen = Screen::new(args, terminal);
-    let report = call.run(&mut |events| screen.show(events), Box::pin(signals::stopped())).await?;
-    Ok(screen.finish(&report, &request, &name))
+    let report = call.run(&mut |news| screen.show(news), Box::pin(signals::stopped())).await?;
+    Ok(screen.finish(&report, &request))
+}
+
+/// The lowest output cap that is worth sending where a budget lowers it, in tokens.
+const OUTPUT_MIN: u64 = 256;
+
+/// The models that may be asked instead. One that cannot be asked from here is left out, and that is said.
+fn stand_ins(args: &ChatArgs, desk: &Desk, terminal: &mut Terminal) -> Vec<(ModelName, Provider)> {
+    let choice = Choice { profile: args.profile.clone(), whole: args.no_stream, ..Choice::default() };
+    let mut found = Vec::new();
+    for wanted in &args.fallback {
+        let opened = desk.model(Some(wanted)).and_then(|name| Ok((desk.provider(&name, &choice)?, name)));
+        match opened {
+            Ok((provider, name)) => found.push((name, provider)),
+            Err(failure) => {
+                let why = one_line(&failure.message);
+                let _ = terminal.note(&format!("llmx: the fallback {wanted} is left out: {why}\n"));
+            }
+        }
+    }
+    found
+}
+
+fn persistence(args: &ChatArgs) -> Persistence {
+    let default = Persistence::default();
+    Persistence { retries: args.retries.unwrap_or(default.retries), ..default }
 }
 
 fn choice(args: &ChatArgs) -> Choice {
