@@ -36,24 +36,13 @@ impl Story {
 }
 
 /// How a call is to be made.
+#[derive(Default)]
 struct Plan<'a> {
     models: &'a [&'a str],
     persistence: Persistence,
     total: Option<Duration>,
     limits: Limits,
     stop_after: Option<Duration>,
-}
-
-impl Default for Plan<'_> {
-    fn default() -> Self {
-        Plan {
-            models: &[],
-            persistence: Persistence::default(),
-            total: None,
-            limits: Limits::default(),
-            stop_after: None,
-        }
-    }
 }
 
 async fn call(plan: Plan<'_>) -> Story {

@@ -159,9 +159,9 @@ impl Attempt<'_, '_> {
                 if let Some(purse) = &mut purse {
                     purse.held = sum(purse.held, reservation.ceiling());
                 }
-                Ok(reservation)
+                Ok(*reservation)
             }
-            Admission::Refused(refusal) => Err(Failure::refused(refusal)),
+            Admission::Refused(refusal) => Err(Failure::refused(*refusal)),
         }
     }
 

@@ -199,7 +199,7 @@ mod tests {
         let lucky = Failed { chance: 0, ..failed(&overloaded) };
         assert_eq!(
             story(&lucky, &Persistence::default())[..],
-            [Next::Again { wait: 0 * MS }, Next::Again { wait: 0 * MS }, Next::Stop]
+            [Next::Again { wait: Duration::ZERO }, Next::Again { wait: Duration::ZERO }, Next::Stop]
         );
     }
 
@@ -319,7 +319,7 @@ mod tests {
     fn a_call_makes_at_most_four_attempts_over_all_its_models() {
         let overloaded = Failure::new(ErrorClass::Overloaded, "busy");
         let with_other = Failed { other: Some(Other { is_larger: false }), chance: 0, ..failed(&overloaded) };
-        let again = Next::Again { wait: 0 * MS };
+        let again = Next::Again { wait: Duration::ZERO };
         assert_eq!(story(&with_other, &Persistence::default()), [again, again, Next::Instead, Next::Stop]);
     }
 }

@@ -46,9 +46,9 @@ pub struct Ledger {
 /// Whether a call may be sent.
 #[derive(Debug)]
 pub enum Admission {
-    Granted(Reservation),
+    Granted(Box<Reservation>),
     /// A budget refused it: nothing is booked as spend.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// A call that is booked at its ceiling and may now be sent.
@@ -139,7 +139,7 @@ impl Ledger {
     /// # Errors
     /// A [`LedgerError`]: nothing may be sent.
     pub fn admit(&mut self, call: &NewCall, _claim: &Claim<'_>, now_ms: i64) -> Result<Admission, LedgerError> {
-        self.reserve(call, now_ms).map(Admission::Granted)
+        self.reserve(call, now_ms).map(|reservation| Admission::Granted(Box::new(reservation)))
     }
 
     /// Books a call at its ceiling. It may be sent only after this returned well.
