@@ -1,5 +1,6 @@
 //! The life of one call, in the order in which it happens. Nothing else in the program talks to a provider.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub struct Caller {
     pub command: &'static str,
     pub project: Option<String>,
     pub user: Option<String>,
+    pub team: Option<String>,
+    pub tags: BTreeMap<String, String>,
     /// Whether prompt and answer are kept; what was called, counted and charged always is.
     pub keeps_texts: bool,
 }
@@ -122,6 +125,8 @@ impl Call<'_> {
             credential: self.provider.credential(),
             project: self.caller.project.clone(),
             user: self.caller.user.clone(),
+            team: self.caller.team.clone(),
+            tags: self.caller.tags.clone(),
             parameters: record::parameters(&self.request.settings),
             ceiling: quote.ceiling,
             prompt: self.caller.keeps_texts.then(|| record::prompt(self.request)),

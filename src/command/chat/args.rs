@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::command::GlobalArgs;
+use crate::command::who::WhoArgs;
 
 #[derive(Debug, Clone, Args)]
 pub struct ChatArgs {
@@ -94,6 +95,8 @@ pub struct ChatArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    #[command(flatten)]
+    pub who: WhoArgs,
     #[command(flatten)]
     pub global: GlobalArgs,
 }

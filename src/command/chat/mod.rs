@@ -56,7 +56,8 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
         let _ = terminal.note(&format!("llmx: {warning}\n"));
     }
     let ledger = Mutex::new(ledger);
-    let caller = Caller { keeps_texts: desk.config.keeps_texts(args.no_store, &env), ..desk::caller("chat") };
+    let keeps_texts = desk.config.keeps_texts(args.no_store, &env);
+    let caller = Caller { keeps_texts, ..desk::caller("chat", &desk.config, &args.who)? };
     announce(args, &provider, terminal);
     terminal.status(&format!("waiting for {name}"));
     let total = args.timeout.map(Duration::from_secs);
