@@ -124,7 +124,8 @@ impl Call<'_> {
                         targets.peek().map(|other| Other { is_larger: self.is_larger(other.name, target.name) });
                     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
                     let shown = report.answer.has_content();
-                    tries.after(&Failed { failure, shown, other, left, chance: chance() }, &self.persistence)
+                    let elapsed = began.elapsed();
+                    tries.after(&Failed { failure, shown, other, elapsed, left, chance: chance() }, &self.persistence)
                 }
                 _ => Next::Stop,
             };

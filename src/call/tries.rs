@@ -13,8 +13,8 @@ pub struct Persistence {
     pub backoff: Duration,
     /// The longest wait that a server's `Retry-After` is obeyed for.
     pub wait_max: Duration,
-    /// The longest that all waits together may take.
-    pub waits_max: Duration,
+    /// So long after the first attempt began no further one does.
+    pub deadline: Duration,
     /// A request of which nobody knows whether it was answered is sent once more, and may be charged twice.
     pub ambiguous: bool,
     /// An answer that broke off after its first token is asked for again.
@@ -29,7 +29,7 @@ impl Default for Persistence {
             retries: 2,
             backoff: Duration::from_millis(500),
             wait_max: Duration::from_secs(60),
-            waits_max: Duration::from_secs(120),
+            deadline: Duration::from_secs(120),
             ambiguous: false,
             after_content: false,
             replaces_filtered: false,
@@ -59,7 +59,6 @@ pub struct Tries {
     /// Attempts at the present model, and at all.
     here: u32,
     all: u32,
-    waited: Duration,
 }
 
 /// An attempt that failed, as far as it decides what comes next.
@@ -70,6 +69,8 @@ pub struct Failed<'a> {
     pub shown: bool,
     /// There is another model to ask, and whether it takes a longer prompt than this one.
     pub other: Option<Other>,
+    /// Since the first attempt began.
+    pub elapsed: Duration,
     /// What is left until the whole call must be over.
     pub left: Option<Duration>,
     /// Uneven on purpose, so that many callers do not come back at once: from 0 to 65,535.
@@ -93,7 +94,6 @@ impl Tries {
         if self.here <= retries(failed, policy)
             && let Some(wait) = self.wait(failed, policy)
         {
-            self.waited += wait;
             return Next::Again { wait };
         }
         if !failed.shown && replaces(failed, policy) {
@@ -120,7 +120,8 @@ impl Tries {
                 policy.backoff.saturating_mul(doublings).min(BACKOFF_MAX) * chance / 65_536
             }
         };
-        let fits = self.waited + wait <= policy.waits_max && failed.left.is_none_or(|left| wait < left);
+        let in_time = failed.elapsed.saturating_add(wait) < policy.deadline;
+        let fits = in_time && failed.left.is_none_or(|left| wait < left);
         fits.then_some(wait)
     }
 }
@@ -167,7 +168,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn failed(failure: &Failure) -> Failed<'_> {
-        Failed { failure, shown: false, other: None, left: None, chance: u16::MAX }
+        Failed { failure, shown: false, other: None, elapsed: Duration::ZERO, left: None, chance: u16::MAX }
     }
 
     /// Everything that follows until it stops.
@@ -254,17 +255,15 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_goes_beyond_the_deadline_of_the_call_or_of_all_waits() {
+    fn no_attempt_begins_after_the_deadline_of_the_call_or_of_all_attempts() {
         let mut limited = Failure::new(ErrorClass::RateLimit, "slow down");
         limited.retry_after_ms = Some(50_000);
         let soon = Failed { left: Some(Duration::from_secs(50)), ..failed(&limited) };
         assert_eq!(Tries::default().after(&soon, &Persistence::default()), Next::Stop);
-        let calm = Failed { chance: 0, ..failed(&limited) };
-        let policy = Persistence { retries: 9, ..Persistence::default() };
-        assert_eq!(
-            story(&calm, &policy),
-            [Next::Again { wait: 50_000 * MS }, Next::Again { wait: 50_000 * MS }, Next::Stop]
-        );
+        for (elapsed, next) in [(69, Next::Again { wait: 50_000 * MS }), (70, Next::Stop), (500, Next::Stop)] {
+            let late = Failed { chance: 0, elapsed: Duration::from_secs(elapsed), ..failed(&limited) };
+            assert_eq!(Tries::default().after(&late, &Persistence::default()), next, "{elapsed} s after the first");
+        }
     }
 
     #[test]

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Table;
+use toml::de::{DeTable, DeValue};
 
+use crate::command::budget::terms;
+use crate::command::who;
+use crate::domain::budget::{Budget, Origin};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::pricing::Prices;
 use crate::provider::Env;
@@ -31,6 +35,75 @@ pub struct Config {
     pub limits: LimitsTable,
     /// Provider rows, whole or in part. User's file only.
     pub provider: Table,
+    /// Who is spending, where neither a flag nor the environment says so.
+    #[serde(deserialize_with = "terms::label_of")]
+    pub project: Option<String>,
+    #[serde(deserialize_with = "terms::label_of")]
+    pub user: Option<String>,
+    #[serde(deserialize_with = "terms::label_of")]
+    pub team: Option<String>,
+    #[serde(deserialize_with = "terms::tags_of")]
+    pub tags: BTreeMap<String, String>,
+    /// Every budget of the files; two of one name hold both. A project's covers that project's calls.
+    #[serde(rename = "budget", deserialize_with = "terms::budgets_of")]
+    pub budgets: Vec<Budget>,
+    /// The lowest output cap, in tokens, to which a budget may lower a call. Default 256. User's file only.
+    pub min_output: Option<NonZeroU64>,
+    /// What is done about failures that pass. User's file only, but for `retries`.
+    pub retry: Retry,
+    /// Who is asked where the model cannot answer.
+    pub fallback: Fallback,
+}
+
+/// `[retry]`: how a call that failed is sent again.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// How often after the first time; at most 10.
+    #[serde(deserialize_with = "retries_of")]
+    pub retries: u32,
+    /// The first wait, in milliseconds; each further one is longer. What the provider asks for goes before it.
+    pub backoff_ms: u64,
+    /// The longest wait that is waited, in milliseconds; a provider that asks for a longer one is not asked again.
+    pub wait_max_ms: u64,
+    /// After so many milliseconds since the first attempt no further one begins.
+    pub deadline_ms: u64,
+    /// Also where the first attempt may have been billed.
+    pub ambiguous: bool,
+    /// Also where a part of the answer has been shown.
+    pub after_content: bool,
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry {
+            retries: 2,
+            backoff_ms: 500,
+            wait_max_ms: 60_000,
+            deadline_ms: 120_000,
+            ambiguous: false,
+            after_content: false,
+        }
+    }
+}
+
+/// `[fallback]`: the models that are asked, in their order, where the one before cannot answer.
+#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fallback {
+    /// Names as `-m` takes them.
+    pub models: Vec<String>,
+    /// Failures after which another model is asked only where this says so. User's file only.
+    pub on: Vec<FallbackOn>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum FallbackOn {
+    /// A filter refused.
+    ContentFilter,
+    /// The first model may have been at work, and may be billed.
+    Ambiguous,
 }
 
 /// `store`: whether prompts and answers are kept. What was called, counted and charged always is.
@@ -48,10 +121,14 @@ pub enum Store {
 pub struct LimitsTable {
     /// Name look-up, TCP and TLS. Default 5,000.
     pub connect_ms: Option<NonZeroU64>,
+    /// TLS alone, within the time to connect.
+    pub tls_ms: Option<NonZeroU64>,
     /// The head of a streamed answer. Default 120,000.
     pub head_ms: Option<NonZeroU64>,
     /// The head of an answer that is asked for at once (`--no-stream`). Default 600,000.
     pub whole_ms: Option<NonZeroU64>,
+    /// The first text, thinking or tool call of an answer, counted from the sending.
+    pub first_token_ms: Option<NonZeroU64>,
     /// No byte at all in an answer that has begun. Default 60,000.
     pub idle_ms: Option<NonZeroU64>,
     /// Bytes, but nothing that means anything. Default 300,000.
@@ -69,10 +146,54 @@ struct Project {
     alias: BTreeMap<String, String>,
     /// A project may keep less than the user would, never more.
     store: Store,
+    #[serde(deserialize_with = "terms::label_of")]
+    project: Option<String>,
+    #[serde(deserialize_with = "terms::label_of")]
+    team: Option<String>,
+    #[serde(deserialize_with = "terms::tags_of")]
+    tags: BTreeMap<String, String>,
+    /// Beside those of the user, never in their place.
+    #[serde(rename = "budget", deserialize_with = "terms::budgets_of")]
+    budgets: Vec<Budget>,
+    retry: ProjectRetry,
+    fallback: Fallback,
 }
 
-/// Keys that only the user's own file may have.
-const USER_ONLY: &[&str] = &["provider", "ca_bundle", "limits"];
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ProjectRetry {
+    #[serde(deserialize_with = "some_retries_of")]
+    retries: Option<u32>,
+}
+
+/// What only the user's own file may say: the way to a key, where `*` is any name, and a value where not all are meant.
+const USER_ONLY: &[(&[&str], Option<&str>)] = &[
+    (&["provider"], None),
+    (&["ca_bundle"], None),
+    (&["limits"], None),
+    (&["user"], None),
+    (&["min_output"], None),
+    (&["retry", "backoff_ms"], None),
+    (&["retry", "wait_max_ms"], None),
+    (&["retry", "deadline_ms"], None),
+    (&["retry", "ambiguous"], None),
+    (&["retry", "after_content"], None),
+    (&["fallback", "on"], None),
+    (&["budget", "*", "allow_unbounded"], None),
+    (&["budget", "*", "on_unknown_price"], Some("allow")),
+];
+
+/// Most attempts after the first that a file may ask for.
+const RETRIES_MAX: u32 = 10;
+
+fn retries_of<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let expected = || serde::de::Error::custom(format!("wrong value, expected a number from 0 to {RETRIES_MAX}"));
+    Some(u32::deserialize(from)?).filter(|retries| *retries <= RETRIES_MAX).ok_or_else(expected)
+}
+
+fn some_retries_of<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    retries_of(from).map(Some)
+}
 
 impl Config {
     /// Reads the user's file (`named`, else `$XDG_CONFIG_HOME/llmx/config.toml`, else `~/.config/llmx/config.toml`) and the
@@ -82,23 +203,52 @@ impl Config {
     /// `config` with file, line and column; a value is never repeated, since it may be a secret.
     pub fn read(named: Option<&Path>, folder: &Path, env: Env<'_>) -> Result<Config, Failure> {
         let mut config: Config = match (named, user_file(env)) {
-            (Some(path), _) => parse(path, &text(path)?.ok_or_else(|| missing(path))?)?,
-            (None, Some(path)) => text(&path)?.map_or_else(|| Ok(Config::default()), |text| parse(&path, &text))?,
+            (Some(path), _) => user(path, &text(path)?.ok_or_else(|| missing(path))?)?,
+            (None, Some(path)) => text(&path)?.map_or_else(|| Ok(Config::default()), |text| user(&path, &text))?,
             (None, None) => Config::default(),
         };
         for folder in folder.ancestors() {
             let path = folder.join(".llmx.toml");
             if let Some(text) = text(&path)? {
                 let project = project(&path, &text)?;
-                config.model = project.model.or(config.model);
-                config.alias.extend(project.alias);
-                if project.store == Store::Metadata {
-                    config.store = Store::Metadata;
-                }
+                config.lay_over(project, &path);
                 break;
             }
         }
         Ok(config)
+    }
+
+    fn lay_over(&mut self, project: Project, path: &Path) {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder_name = || who::found(&folder.file_name()?.to_string_lossy());
+        self.model = project.model.or(self.model.take());
+        self.alias.extend(project.alias);
+        if project.store == Store::Metadata {
+            self.store = Store::Metadata;
+        }
+        // A project with a file of its own has a name: else its budgets would count the calls of every other one.
+        let named = project.project.or_else(|| self.project.take());
+        let named = named.or_else(|| who::git_root(folder)).or_else(folder_name);
+        let budgets = project.budgets.into_iter().map(|mut budget| {
+            budget.origin = Origin::File(path.display().to_string());
+            let scope = &mut budget.account.scope;
+            scope.project = scope.project.take().or_else(|| named.clone());
+            budget
+        });
+        self.budgets.extend(budgets);
+        self.project = named;
+        self.team = project.team.or(self.team.take());
+        self.tags.extend(project.tags);
+        self.retry.retries = project.retry.retries.unwrap_or(self.retry.retries);
+        if !project.fallback.models.is_empty() {
+            self.fallback.models = project.fallback.models;
+        }
+    }
+
+    /// The lowest output cap, in tokens, to which a budget may lower a call.
+    #[must_use]
+    pub fn min_output(&self) -> u64 {
+        self.min_output.map_or(256, NonZeroU64::get)
     }
 }
 
@@ -139,18 +289,51 @@ pub fn prices(env: Env<'_>) -> Result<Prices, Failure> {
     }
 }
 
+fn user(path: &Path, text: &str) -> Result<Config, Failure> {
+    let mut config: Config = parse(path, text)?;
+    for budget in &mut config.budgets {
+        budget.origin = Origin::File(path.display().to_string());
+    }
+    Ok(config)
+}
+
 fn project(path: &Path, text: &str) -> Result<Project, Failure> {
-    if let Ok(table) = text.parse::<Table>()
-        && let Some(key) = USER_ONLY.iter().find(|key| table.contains_key(**key))
+    // What is no TOML is told with its place by the parser proper.
+    if let Ok(table) = DeTable::parse(text)
+        && let Some((start, key)) = USER_ONLY.iter().find_map(|(keys, value)| forbidden(table.get_ref(), keys, *value))
     {
-        let line = text.lines().position(|line| line.contains(key)).map_or(1, |line| line + 1);
+        let (line, column) = place(text, start);
         return Err(Failure::new(
             ErrorClass::Config,
-            format!("{}:{line}: a project may not set \"{key}\"; nothing was sent", path.display()),
+            format!("{}:{line}:{column}: a project may not set \"{key}\"; nothing was sent", path.display()),
         )
         .advise("put it into your own config.toml, if you trust it"));
     }
     parse(path, text)
+}
+
+/// Where in the file a key stands that a project may not have, and its whole name.
+fn forbidden(table: &DeTable<'_>, keys: &[&str], value: Option<&str>) -> Option<(usize, String)> {
+    let (first, rest) = keys.split_first()?;
+    table.iter().filter(|(key, _)| *first == "*" || key.get_ref().as_ref() == *first).find_map(|(key, held)| {
+        let name = key.get_ref();
+        match held.get_ref() {
+            _ if rest.is_empty() => {
+                let meant = value.is_none_or(|value| held.get_ref().as_str().is_some_and(|held| held.trim() == value));
+                meant.then(|| (key.span().start, name.to_string()))
+            }
+            DeValue::Table(inner) => {
+                forbidden(inner, rest, value).map(|(start, inner)| (start, format!("{name}.{inner}")))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Line and column, from 1, of a byte of a text.
+fn place(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte.min(text.len())).unwrap_or_default();
+    (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
 }
 
 fn missing(path: &Path) -> Failure {
@@ -171,10 +354,7 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, Failure> {
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, Failure> {
     toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start).min(text.len());
-        let before = text.get(..at).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let (line, column) = place(text, error.span().map_or(0, |span| span.start));
         Failure::new(
             ErrorClass::Config,
             format!("{}:{line}:{column}: {}", path.display(), without_value(error.message())),
@@ -187,7 +367,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, F
 mod tests {
     use std::fs;
 
-    use super::Config;
+    use super::{Config, FallbackOn};
     use crate::domain::failure::ErrorClass;
 
     fn read(user: &str, project: Option<&str>) -> Result<Config, crate::domain::failure::Failure> {
@@ -236,5 +416,92 @@ mod tests {
             let failure = read(wrong, None).expect_err(wrong);
             assert!(!failure.message.contains("CANARY"), "{}", failure.message);
         }
+    }
+
+    #[test]
+    fn budgets_of_both_files_hold_together() {
+        let user = "[budget.all]\nlimit = \"100/month@15\"\nzone = \"Europe/Berlin\"\n[budget.eng]\nlimit = \"$50/day\"\nproject = \"api\"\n\
+            tags = {env = \"ci\"}\nsoft = true\nwarn = [90, 50]\non_unknown_price = \"assume:0.50\"\nallow_unbounded = true\nclip = false\n";
+        let project = "project = \"shop\"\nteam = \"pay\"\ntags = {area = \"eu\"}\n[budget.eng]\nlimit = \"5/day\"\n";
+        let config = read(user, Some(project)).expect("reads");
+        let told: Vec<String> = config
+            .budgets
+            .iter()
+            .map(|budget| {
+                let account = &budget.account;
+                format!("{} {}/{} {}", budget.name, budget.limit, account.window, account.scope.words())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            ["all 100/month@15 every call", "eng 50/day project=api tag:env=ci", "eng 5/day project=shop"]
+        );
+        let [all, soft, ours] = config.budgets.as_slice() else { panic!("{told:?}") };
+        assert_eq!((all.account.zone.name(), all.warn.as_slice()), ("Europe/Berlin", [50, 80, 100].as_slice()));
+        assert!(all.hard && all.clip && !soft.hard && !soft.clip && soft.allow_unbounded && ours.hard);
+        assert_eq!(soft.warn, [50, 90]);
+        assert!(soft.origin.to_string().ends_with("config.toml") && ours.origin.to_string().ends_with(".llmx.toml"));
+        assert_eq!((config.team.as_deref(), config.tags["area"].as_str()), (Some("pay"), "eu"));
+        // Without a name and without a repository the folder's own name.
+        let unnamed = read("", Some("[budget.eng]\nlimit = \"5/day\"\n")).expect("reads");
+        assert_eq!(unnamed.budgets[0].account.scope.project.as_deref(), Some("repository"));
+        assert_eq!(unnamed.project.as_deref(), Some("repository"));
+    }
+
+    #[test]
+    fn a_project_may_only_tighten() {
+        for (hostile, place) in [
+            (
+                "[budget.a]\nlimit = \"5/day\"\nallow_unbounded = true\n",
+                ":3:1: a project may not set \"budget.a.allow_unbounded\"",
+            ),
+            ("budget.a = {limit = \"5/day\", on_unknown_price = \"allow\"}\n", ":1:30: a project may not set"),
+            ("[retry]\nretries = 1\nambiguous = true\n", ":3:1: a project may not set \"retry.ambiguous\""),
+            ("[fallback]\nmodels = [\"a/b\"]\non = [\"ambiguous\"]\n", ":3:1: a project may not set \"fallback.on\""),
+            ("min_output = 1\n", ":1:1: a project may not set \"min_output\""),
+            ("# user\nuser = \"eve\"\n", ":2:1: a project may not set \"user\""),
+            ("[limits]\ntls_ms = 1\n", ":1:2: a project may not set \"limits\""),
+            ("\"provider\".x.base_url = \"https://evil.example\"\n", ":1:1: a project may not set \"provider\""),
+            ("[retry]\nretries = 4000000000\n", ":2:11: wrong value, expected a number from 0 to 10"),
+        ] {
+            let failure = read("", Some(hostile)).expect_err(hostile);
+            assert!(failure.message.contains(&format!(".llmx.toml{place}")), "{}", failure.message);
+        }
+        let config = read(
+            "[retry]\nambiguous = true",
+            Some("[retry]\nretries = 0\n[budget.a]\nlimit = \"1\"\non_unknown_price = \"assume:1\""),
+        );
+        let config = config.expect("reads");
+        assert!(config.retry.ambiguous && config.retry.retries == 0 && config.retry.backoff_ms == 500);
+    }
+
+    #[test]
+    fn a_wrong_budget_is_named_with_its_place() {
+        for (wrong, told) in [
+            ("[budget.a]\nlimit = \"CANARY/day\"", ":2:9: wrong value, expected an amount in USD"),
+            ("[budget.a]\nlimit = \"5/CANARY\"", ":2:9: wrong value, expected hour, day"),
+            ("[budget.a]\nsoft = true", ":1:1: missing field `limit`"),
+            ("[budget.\"../a\"]\nlimit = \"5\"", ":1:9: a budget's name is a letter"),
+            ("[budget.a]\nlimit = \"5\"\nzone = \"CANARY\"", ":3:8: wrong value, expected a name of the IANA"),
+            ("[budget.a]\nlimit = \"5\"\nwarn = [0]", ":3:8: wrong value, expected whole percents"),
+            ("[budget.a]\nlimit = \"5\"\nhard = true", ":3:1: unknown field `hard`"),
+            ("[budget.a]\nlimit = \"5\"\ntags = {\"\" = \"x\"}", ":3:8: wrong value, expected 1 to 64 letters"),
+            ("team = \"a\\u001bCANARY\"", ":1:8: wrong value, expected one line of"),
+        ] {
+            let failure = read(wrong, None).expect_err(wrong);
+            assert!(failure.message.contains(&format!("config.toml{told}")), "{}", failure.message);
+            assert!(!failure.message.contains("CANARY"), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn retries_and_fallbacks_are_read() {
+        let text = "min_output = 64\n[retry]\nretries = 3\nwait_max_ms = 1\n[fallback]\nmodels = [\"openai/gpt-4o\"]\non = [\"content-filter\", \"ambiguous\"]\n[limits]\nfirst_token_ms = 9\n";
+        let config = read(text, None).expect("reads");
+        assert_eq!((config.min_output(), config.retry.retries, config.retry.wait_max_ms), (64, 3, 1));
+        assert_eq!(config.fallback.on, [FallbackOn::ContentFilter, FallbackOn::Ambiguous]);
+        assert_eq!(config.limits.first_token_ms.map(std::num::NonZeroU64::get), Some(9));
+        let default = read("", None).expect("reads");
+        assert_eq!((default.min_output(), default.retry.retries, default.retry.deadline_ms), (256, 2, 120_000));
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::call::Caller;
 use crate::command::GlobalArgs;
 use crate::command::config::{Config, LimitsTable};
+use crate::command::who::{Who, WhoArgs, who};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::ledger::{Ledger, Patience};
@@ -78,14 +79,14 @@ fn ledger_file() -> Option<PathBuf> {
     Some(data.or_else(home)?.join("llmx/ledger.db"))
 }
 
-/// On whose behalf a subcommand calls: the project is the name of the git root above this folder, the user the login.
-#[must_use]
-pub fn caller(command: &'static str) -> Caller {
+/// On whose behalf a subcommand calls.
+///
+/// # Errors
+/// `config` for a name or tag that cannot be one.
+pub fn caller(command: &'static str, config: &Config, args: &WhoArgs) -> Result<Caller, Failure> {
     let folder = std::env::current_dir().unwrap_or_default();
-    let root = folder.ancestors().find(|folder| folder.join(".git").exists());
-    let project = root.and_then(|root| Some(root.file_name()?.to_string_lossy().into_owned()));
-    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| env(name));
-    Caller { command, project, user, keeps_texts: true, ..Caller::default() }
+    let Who { project, user, team, tags } = who(args, config, &folder, &env)?;
+    Ok(Caller { command, project, user, team, tags, keeps_texts: true })
 }
 
 impl Desk {
@@ -155,7 +156,7 @@ fn limits(table: &LimitsTable) -> Limits {
         whole: given(table.whole_ms, default.whole),
         idle: given(table.idle_ms, default.idle),
         content: given(table.content_ms, default.content),
-        first_token: None,
+        first_token: table.first_token_ms.map(|millis| Duration::from_millis(millis.get())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file per subcommand: arguments in, report out, an exit code at the end.
 
+pub mod budget;
 pub mod chat;
 pub mod config;
 pub mod desk;
@@ -11,6 +12,7 @@ pub mod providers;
 pub mod reprice;
 pub mod schema;
 pub mod signals;
+pub mod who;
 
 use std::path::PathBuf;
 

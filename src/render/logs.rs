@@ -141,6 +141,7 @@ pub fn page(record: &Record) -> String {
     add("credential", call.credential.clone());
     add("project", call.project.clone());
     add("user", call.user.clone());
+    add("team", call.team.clone());
     add("session", call.session.clone());
     let tags: Vec<String> = call.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     add("tags", (!tags.is_empty()).then(|| tags.join(" ")));
@@ -304,6 +305,7 @@ pub fn object(record: &Record) -> Value {
         "credential": call.credential,
         "project": call.project,
         "user": call.user,
+        "team": call.team,
         "tags": call.tags,
         "parameters": call.parameters,
         "tier_asked": call.tier,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::command::GlobalArgs;
+use crate::command::who::WhoArgs;
 use crate::domain::money::Usd;
 
 #[derive(Debug, Clone, Args)]
@@ -95,7 +96,7 @@ pub struct ChatArgs {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub first_token_timeout: Option<u64>,
     /// Further requests after one that failed and may succeed a little later (default 2)
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=20))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=10))]
     pub retries: Option<u32>,
     /// Models to ask, in this order, where the wanted one is overloaded, limited, out of reach or not allowed
     #[arg(long, value_name = "MODEL[,…]", value_delimiter = ',')]
@@ -110,6 +111,8 @@ pub struct ChatArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    #[command(flatten)]
+    pub who: WhoArgs,
     #[command(flatten)]
     pub global: GlobalArgs,
 }

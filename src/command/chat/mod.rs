@@ -58,7 +58,8 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
         let _ = terminal.note(&format!("llmx: {warning}\n"));
     }
     let ledger = Mutex::new(ledger);
-    let caller = Caller { keeps_texts: desk.config.keeps_texts(args.no_store, &env), ..desk::caller("chat") };
+    let keeps_texts = desk.config.keeps_texts(args.no_store, &env);
+    let caller = Caller { keeps_texts, ..desk::caller("chat", &desk.config, &args.who)? };
     announce(args, &provider, terminal);
     let stand_ins = stand_ins(args, &desk, terminal);
     let targets: Vec<Target<'_>> = std::iter::once((&name, &provider))

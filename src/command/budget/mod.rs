@@ -1,0 +1,3 @@
+//! `llmx budget`: limits on what may be spent.
+
+pub mod terms;
