@@ -48,7 +48,7 @@ impl<'a> Screen<'a> {
             Face::Lines
         } else if args.json || args.extract.is_some() {
             Face::Kept
-        } else if args.raw || args.schema.is_some() || !pretty {
+        } else if args.raw || args.input.schema.is_some() || !pretty {
             Face::Raw
         } else {
             Face::Rendered(Box::new(Markdown::new(Style { width: terminal.out.width, colour: terminal.out.colour })))
@@ -94,7 +94,7 @@ impl<'a> Screen<'a> {
                     self.end_thinking();
                     text.push_str(piece);
                 }
-                ChatEvent::Reasoning(piece) if self.args.show_reasoning => {
+                ChatEvent::Reasoning(piece) if self.args.input.show_reasoning => {
                     self.thinking = true;
                     let _ = self.terminal.note(piece);
                 }
