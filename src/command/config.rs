@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Table;
+use toml::de::DeTable;
 
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::route::Route;
 use crate::pricing::Prices;
 use crate::provider::Env;
 use crate::provider::catalog::without_value;
@@ -29,6 +31,8 @@ pub struct Config {
     pub store: Store,
     /// How long the steps of a call may take. User's file only.
     pub limits: LimitsTable,
+    /// Routes by their names: `auto` is the model `route/auto`.
+    pub route: BTreeMap<String, Route>,
     /// Provider rows, whole or in part. User's file only.
     pub provider: Table,
 }
@@ -67,6 +71,7 @@ pub struct LimitsTable {
 struct Project {
     model: Option<String>,
     alias: BTreeMap<String, String>,
+    route: BTreeMap<String, Route>,
     /// A project may keep less than the user would, never more.
     store: Store,
 }
@@ -92,6 +97,7 @@ impl Config {
                 let project = project(&path, &text)?;
                 config.model = project.model.or(config.model);
                 config.alias.extend(project.alias);
+                config.route.extend(project.route);
                 if project.store == Store::Metadata {
                     config.store = Store::Metadata;
                 }
@@ -140,17 +146,32 @@ pub fn prices(env: Env<'_>) -> Result<Prices, Failure> {
 }
 
 fn project(path: &Path, text: &str) -> Result<Project, Failure> {
-    if let Ok(table) = text.parse::<Table>()
-        && let Some(key) = USER_ONLY.iter().find(|key| table.contains_key(**key))
-    {
-        let line = text.lines().position(|line| line.contains(key)).map_or(1, |line| line + 1);
-        return Err(Failure::new(
+    let refused = |key: &str, line: usize| {
+        Err(Failure::new(
             ErrorClass::Config,
             format!("{}:{line}: a project may not set \"{key}\"; nothing was sent", path.display()),
         )
-        .advise("put it into your own config.toml, if you trust it"));
+        .advise("put it into your own config.toml, if you trust it"))
+    };
+    if let Ok(table) = text.parse::<Table>()
+        && let Some(key) = USER_ONLY.iter().find(|key| table.contains_key(**key))
+    {
+        return refused(key, text.lines().position(|line| line.contains(key)).map_or(1, |line| line + 1));
+    }
+    if let Some(at) = program(text) {
+        return refused("check.command", text.get(..at).unwrap_or_default().matches('\n').count() + 1);
     }
     parse(path, text)
+}
+
+/// Where a project's route names a program to be run on this machine.
+fn program(text: &str) -> Option<usize> {
+    let whole = DeTable::parse(text).ok()?;
+    let routes = whole.get_ref().get("route")?.get_ref().as_table()?;
+    routes.values().find_map(|route| {
+        let check = route.get_ref().get("cascade")?.get_ref().get("check")?.get_ref().as_table()?;
+        check.keys().find(|key| key.get_ref() == "command").map(|key| key.span().start)
+    })
 }
 
 fn missing(path: &Path) -> Failure {
@@ -220,6 +241,17 @@ mod tests {
             assert_eq!(failure.class, ErrorClass::Config);
             assert!(failure.message.contains(".llmx.toml:"), "{}", failure.message);
         }
+    }
+
+    #[test]
+    fn a_project_routes_between_models_and_runs_no_program() {
+        let user = "[route.auto.cascade]\nmodels = [\"a/b\"]\ncheck = { command = [\"./check.sh\"] }\n";
+        let project = "[[route.mine.rule]]\nmodels = [\"sim/echo\"]\n";
+        let config = read(user, Some(project)).expect("reads");
+        assert_eq!(config.route.keys().collect::<Vec<_>>(), ["auto", "mine"]);
+        let failure = read("", Some(&format!("# command\n\n{user}"))).expect_err("refused");
+        assert_eq!(failure.class, ErrorClass::Config);
+        assert!(failure.message.contains(".llmx.toml:5: ") && failure.message.contains("check.command"), "{failure:?}");
     }
 
     #[test]
