@@ -248,14 +248,17 @@ pub fn priced_as(name: &ModelName, region: Option<&str>, tier: Option<&str>, set
     (ModelName { region: region.map(str::to_owned), ..name.clone() }, context)
 }
 
-fn requested_tier(draft: &Draft) -> Option<String> {
+/// The service tier that a request's body asks for.
+#[must_use]
+pub fn requested_tier(draft: &Draft) -> Option<String> {
     let tier = &draft.body["service_tier"];
     let tier = tier.as_str().or_else(|| draft.body["serviceTier"]["type"].as_str());
     tier.map(str::to_owned)
 }
 
 /// What the request can consume at the most.
-fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
+#[must_use]
+pub fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
     let parts = || request.messages.iter().flat_map(|message| &message.parts);
     let attachments =
         parts().filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))).count();

@@ -86,11 +86,18 @@ impl Config {
     /// # Errors
     /// `config` with file, line and column; a value is never repeated, since it may be a secret.
     pub fn read(named: Option<&Path>, folder: &Path, env: Env<'_>) -> Result<Config, Failure> {
+        let own = named.map(Path::to_owned).or_else(|| user_file(env));
         let mut config: Config = match (named, user_file(env)) {
             (Some(path), _) => parse(path, &text(path)?.ok_or_else(|| missing(path))?)?,
             (None, Some(path)) => text(&path)?.map_or_else(|| Ok(Config::default()), |text| parse(&path, &text))?,
             (None, None) => Config::default(),
         };
+        // Beside the user's own file, never in whatever folder llmx is started.
+        if let Some(own) = own.as_deref().and_then(|path| std::path::absolute(path).ok())
+            && let Some(own) = own.parent()
+        {
+            config.route.values_mut().for_each(|route| route.anchor(own));
+        }
         for folder in folder.ancestors() {
             let path = folder.join(".llmx.toml");
             if let Some(text) = text(&path)? {
@@ -208,7 +215,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, F
 mod tests {
     use std::fs;
 
-    use super::Config;
+    use super::{Config, Route};
     use crate::domain::failure::ErrorClass;
 
     fn read(user: &str, project: Option<&str>) -> Result<Config, crate::domain::failure::Failure> {
@@ -249,6 +256,12 @@ mod tests {
         let project = "[[route.mine.rule]]\nmodels = [\"sim/echo\"]\n";
         let config = read(user, Some(project)).expect("reads");
         assert_eq!(config.route.keys().collect::<Vec<_>>(), ["auto", "mine"]);
+        let Route::Cascade(cascade) = &config.route["auto"] else { panic!("{:?}", config.route) };
+        let program = std::path::Path::new(&cascade.check.command[0]);
+        assert!(
+            program.is_absolute() && program.parent().is_some_and(|folder| !folder.ends_with("src")),
+            "{program:?}"
+        );
         let failure = read("", Some(&format!("# command\n\n{user}"))).expect_err("refused");
         assert_eq!(failure.class, ErrorClass::Config);
         assert!(failure.message.contains(".llmx.toml:5: ") && failure.message.contains("check.command"), "{failure:?}");

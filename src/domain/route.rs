@@ -4,6 +4,8 @@ pub mod check;
 pub mod features;
 pub mod when;
 
+use std::path::Path;
+
 use serde::Deserialize;
 use serde::de::Error as _;
 
@@ -55,7 +57,8 @@ pub struct Rule {
     pub price_max: Option<Usd>,
     /// The longest median time to the first token that the ledger has seen. A model that it has not seen qualifies.
     pub latency_max_ms: Option<u64>,
-    /// Only models that the last access test could use, as far as it knows them.
+    /// Not a model without a credential here, and none that failed the last access test. One that was not tested
+    /// qualifies.
     #[serde(default)]
     pub usable: bool,
 }
@@ -137,6 +140,17 @@ fn amount<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Usd>, D::
 }
 
 impl Route {
+    /// Gives a cascade's program its place: a path that is not absolute is below `folder`. A bare name is looked for on the
+    /// path, as a shell does.
+    pub fn anchor(&mut self, folder: &Path) {
+        if let Route::Cascade(cascade) = self
+            && let Some(program) = cascade.check.command.first_mut()
+            && program.contains(['/', '\\'])
+        {
+            *program = folder.join(&*program).to_string_lossy().into_owned();
+        }
+    }
+
     /// Every model that it names, as written, in its order.
     pub fn models(&self) -> impl Iterator<Item = &str> {
         let (rules, cascade) = match self {
@@ -162,8 +176,8 @@ pub struct Candidate {
     pub context: Option<u64>,
     /// Median time to the first token, as the ledger has seen it; `None`: never seen.
     pub latency_ms: Option<u64>,
-    /// What the last access test said; `None`: it does not know this model.
-    pub usable: Option<bool>,
+    /// Why it cannot be used here, as far as that is known: it has no credential, or failed the last access test.
+    pub unusable: Option<String>,
     /// Why this request cannot be sent to it: its API has no form for an attachment, no region is known, …
     pub refused: Option<String>,
 }
@@ -371,7 +385,7 @@ fn disqualified(rule: &Rule, features: &Features, one: &Candidate) -> Option<Str
     {
         return Some(format!("its first token came after {seen} ms (median), {limit} ms is allowed"));
     }
-    (rule.usable && one.usable == Some(false)).then(|| "the last access test could not use it".to_owned())
+    one.unusable.clone().filter(|_| rule.usable)
 }
 
 #[cfg(test)]
@@ -399,7 +413,7 @@ mod tests {
             ceiling: None,
             context: None,
             latency_ms: None,
-            usable: None,
+            unusable: None,
             refused: None,
         };
         match name {
@@ -410,7 +424,7 @@ mod tests {
             "dear" => (one.expected, one.latency_ms) = (usd("1"), Some(200)),
             "slow" => (one.expected, one.latency_ms) = (usd("0.002"), Some(2_000)),
             "small" => (one.expected, one.context) = (usd("0.0001"), Some(8_192)),
-            "broken" => (one.expected, one.usable) = (usd("0.0001"), Some(false)),
+            "broken" => (one.expected, one.unusable) = (usd("0.0001"), Some("no credential".into())),
             "unknown" | "unknown-too" => one.expected = Expected::Unpriced("no price is known".into()),
             "mute" => one.refused = Some("the API has no form for a sound".into()),
             "local" => {}

@@ -8,6 +8,7 @@ mod lease;
 mod owner;
 mod query;
 mod resolve;
+mod seen;
 mod spill;
 mod upkeep;
 
@@ -27,6 +28,7 @@ use files::Place;
 use lease::Lease;
 use owner::Owner;
 pub use query::{Comparison, LogFilter};
+pub use seen::Seen;
 pub use upkeep::{Purged, Repriced, Repricing};
 
 /// The books, open for reading and writing.

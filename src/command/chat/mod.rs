@@ -76,7 +76,8 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
     Ok(screen.finish(&report, &request, &name))
 }
 
-fn choice(args: &ChatArgs) -> Choice {
+/// What the arguments choose beside the model.
+pub fn choice(args: &ChatArgs) -> Choice {
     Choice {
         base_url: args.base_url.clone().filter(|url| !url.trim().is_empty()),
         api: args.api.and_then(dialect),
