@@ -77,27 +77,19 @@ impl Attempt<'_, '_> {
         let bill = self.bill(&meter.answer, &outcome, &prepared);
         let total_ms = millis(meter.began.elapsed());
         let Head { request_id, redactor } = head.unwrap_or_default();
+        let timing =
+            Timing { first_token_ms: meter.first_token.map(millis), total_ms, elapsed_ms: total_ms, attempts: 1 };
         let mut report = CallReport {
             id,
             group: self.call.group.clone(),
-            name: self.target.name.clone(),
             region: provider.region().map(str::to_owned),
             request_id: request_id.or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
-            timing: Timing {
-                first_token_ms: meter.first_token.map(millis),
-                total_ms,
-                elapsed_ms: total_ms,
-                attempts: 1,
-            },
+            timing,
             answer: meter.answer,
-            outcome,
-            bill,
             failure,
             stopped,
             clipped_from,
-            earlier: Vec::new(),
-            alerts: Vec::new(),
-            unbooked: None,
+            ..CallReport::of(self.target.name.clone(), outcome, bill)
         };
         match self.settle(reservation, &report, &redactor) {
             Ok(alerts) => report.alerts = alerts,

@@ -11,6 +11,7 @@ pub mod money;
 pub mod record;
 pub mod report;
 pub mod repricing;
+pub mod route;
 pub mod secret;
 pub mod untrusted;
 pub mod usage;
