@@ -112,16 +112,21 @@ fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     print(&text, &chat.global, code)
 }
 
+/// The name of the route that is asked for in place of a model, where it is one: by the flag, by `LLMX_MODEL`, by the
+/// project's or the user's file, each also through an alias. To be asked before [`Desk::model`].
+#[must_use]
+pub fn asked(desk: &Desk, flag: Option<&str>) -> Option<String> {
+    let named = flag.map(str::to_owned).or_else(|| env("LLMX_MODEL")).or_else(|| desk.config.model.clone())?;
+    route::named(desk.config.alias.get(&named).unwrap_or(&named)).map(str::to_owned)
+}
+
 /// The route that is meant: by the flag, by the default model, else the only one.
 fn meant(desk: &Desk, flag: Option<&str>) -> Result<String, Failure> {
     if let Some(flag) = flag {
-        let named = desk.config.alias.get(flag).map_or(flag, String::as_str);
-        return route::named(named).map(str::to_owned).ok_or_else(|| no_route(&format!("\"{flag}\" is no route")));
+        return asked(desk, Some(flag)).ok_or_else(|| no_route(&format!("\"{flag}\" is no route")));
     }
-    let default = env("LLMX_MODEL").or_else(|| desk.config.model.clone());
-    let default = default.and_then(|model| route::named(&model).map(str::to_owned));
     let mut names = desk.config.route.keys();
-    match (default, names.next(), names.next()) {
+    match (asked(desk, None), names.next(), names.next()) {
         (Some(default), _, _) => Ok(default),
         (None, Some(only), None) => Ok(only.clone()),
         (None, None, _) => Err(no_route("there is no route")),
