@@ -3,6 +3,7 @@
 mod common;
 
 use common::binary::{Done, Llmx};
+use llmx::domain::money::Usd;
 use serde_json::{Value, json};
 
 const PRICES: &str = "[model.\"vllm/in-1-out-10\"]\nprice = { input = 1, output = 10 }\ncontext = 20000\n\
@@ -42,7 +43,7 @@ fn the_cheapest_expected_cost_of_this_request_wins_not_the_lowest_rates() {
             ["vllm/in-1-out-10", "vllm/in-5-out-5"],
             ["0.0101", "0.05005"],
         ),
-        // 10 × 5 + 2,000 × 5 = 10,050, of which the default takes 500: 2,550; 10 × 1 + 500 × 10 = 5,010.
+        // An answer of 500 tokens is expected, whatever the cap: 10 × 5 + 500 × 5 = 2,550; 10 × 1 + 500 × 10 = 5,010.
         (
             ["vllm/in-1-out-10", "vllm/in-5-out-5"],
             &short,
@@ -88,8 +89,6 @@ fn each_rule_takes_the_requests_that_it_is_for() {
         [[route.auto.rule]]\nname = \"short\"\nwhen = { input_tokens_max = 500, code = false, schema = false }\nmodels = [\"ollama/mine\"]\n\
         [[route.auto.rule]]\nwhen = { language = [\"ja\", \"zh\"] }\nmodels = [\"vllm/in-5-out-5\"]\n\
         [[route.auto.rule]]\nmodels = [\"sim/echo\"]\n";
-    let png = "\u{89}PNG".len();
-    assert_eq!(png, 5, "the file below is written as bytes");
     let picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice();
     for (args, stdin, rule, first) in [
         (&["-a", "a.png", "Describe it"][..], "", 1, "openai/gpt-4o"),
@@ -130,9 +129,8 @@ fn a_model_whose_window_or_api_cannot_hold_the_request_is_left_out() {
 
 #[test]
 fn what_the_ledger_has_seen_replaces_the_default_length() {
-    let server_prices = "usd_in=1&usd_out=1";
-    let model = format!("sim/lorem?tokens=40&{server_prices}");
-    let config = one_rule(&[&model]);
+    let model = "sim/lorem?tokens=40&usd_in=1&usd_out=1";
+    let config = one_rule(&[model]);
     let script = format!("\"$LLMX\" chat -m '{model}' hi > /dev/null && \"$LLMX\" route explain -j hi");
     let said = Llmx::shell(&script).config(&config).run().exits(0).json();
     let one = &said["order"][0];
@@ -160,10 +158,9 @@ fn a_cascade_shows_its_order_its_checks_and_the_most_of_all_calls() {
     let said = explained(config, &["-m", "route/careful", "--max-tokens", "100", "hi"]);
     assert_eq!(models(&said["order"]), ["vllm/in-1-out-10", "vllm/in-5-out-5"]);
     assert_eq!(said["check"].as_array().map(Vec::len), Some(5));
-    let most =
-        |at: usize| said["order"][at]["at_most_usd"].as_str().expect("an amount").parse::<f64>().expect("a number");
-    let all = said["at_most_all_usd"].as_str().expect("an amount").parse::<f64>().expect("a number");
-    assert!((most(0) + most(1) - all).abs() < 1e-12, "{said:#}");
+    let picos = |amount: &Value| Usd::parse(amount.as_str().expect("an amount")).expect("an amount").picos;
+    let [first, second] = [0, 1].map(|at| picos(&said["order"][at]["at_most_usd"]));
+    assert_eq!(first + second, picos(&said["at_most_all_usd"]));
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Call<'_> {
 
     /// Whether the one is known to take a longer prompt than the other.
     fn is_larger(&self, one: &ModelName, other: &ModelName) -> bool {
-        match (self.prices.window(one), self.prices.window(other)) {
+        match (self.prices.context_window(one), self.prices.context_window(other)) {
             (Some(one), Some(other)) => one > other,
             (_, _) => false,
         }

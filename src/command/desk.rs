@@ -11,6 +11,7 @@ use crate::command::config::{Config, LimitsTable};
 use crate::command::who::{Who, WhoArgs, who};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
+use crate::domain::route;
 use crate::ledger::{Ledger, Patience};
 use crate::provider::catalog::{Auth, Catalog, Row};
 use crate::provider::net::Net;
@@ -113,9 +114,14 @@ impl Desk {
         }
     }
 
-    /// What is named as the model, aliases resolved: it may also be a route.
+    /// The route that is named in place of a model, where it is one.
     #[must_use]
-    pub fn wanted(&self, flag: Option<&str>) -> Option<String> {
+    pub fn route(&self, flag: Option<&str>) -> Option<String> {
+        route::named(&self.wanted(flag)?).map(str::to_owned)
+    }
+
+    /// What is named as the model, aliases resolved.
+    fn wanted(&self, flag: Option<&str>) -> Option<String> {
         let named = flag.map(str::to_owned).or_else(|| env("LLMX_MODEL")).or_else(|| self.config.model.clone())?;
         Some(self.config.alias.get(&named).cloned().unwrap_or(named))
     }

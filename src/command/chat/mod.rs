@@ -16,7 +16,6 @@ use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure, Replace};
 use crate::domain::model::ModelName;
 use crate::domain::report::{CallReport, Earlier, Stop};
-use crate::domain::route;
 use crate::domain::route::check::Checks;
 use crate::domain::untrusted::{json_line, one_line};
 use crate::provider::{Choice, Provider};
@@ -93,9 +92,8 @@ struct Plan {
 }
 
 fn wanted(args: &ChatArgs, desk: &Desk) -> Result<Wanted, Failure> {
-    let text = desk.wanted(args.model.as_deref());
-    if let Some(route) = text.as_deref().and_then(route::named) {
-        return Ok(Wanted::Route(route.to_owned()));
+    if let Some(route) = desk.route(args.model.as_deref()) {
+        return Ok(Wanted::Route(route));
     }
     let name = desk.model(args.model.as_deref())?;
     let provider = desk.provider(&name, &choice(args))?;
@@ -117,7 +115,9 @@ fn plan(
     let choice = choice(args);
     let (_, decision) = known(desk, calling, |known| choose(desk, &route, request, &choice, known))?;
     first(&route, &decision)?;
-    let _ = terminal.note(&format!("llmx: {}\n", face::sentence(&route, &decision)));
+    if !args.global.quiet {
+        let _ = terminal.note(&format!("llmx: {}\n", face::sentence(&route, &decision)));
+    }
     let opened = decision.order.iter().map(|candidate| {
         let provider = desk.provider(&candidate.name, &choice)?;
         Ok((candidate.name.clone(), provider))

@@ -15,6 +15,9 @@ use crate::pricing::{Context, Moment, Prices};
 use crate::provider::catalog::Auth;
 use crate::provider::{Choice, Draft, Provider};
 
+/// Whether the last access test could use a model; `None`: it was not tested.
+pub type Tested = dyn Fn(&ModelName) -> Option<bool>;
+
 /// What is known beside the request itself.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
@@ -26,8 +29,8 @@ pub struct Known<'a> {
     pub template: Option<&'a str>,
     /// The budgets that cover the call whatever its model is.
     pub standings: &'a [Standing],
-    /// What the last access test said of a model; `None` from it: it was not tested. `None`: there was no test.
-    pub tested: Option<&'a dyn Fn(&ModelName) -> Option<bool>>,
+    /// `None`: there was no access test.
+    pub tested: Option<&'a Tested>,
     pub now_ms: i64,
 }
 
@@ -65,12 +68,7 @@ pub fn choose(
     };
     let mut unread = None;
     let decision = decide(rules, &features, &mut |model| {
-        // Every model of the route is in `names`; a name that is not is told as it stands.
-        let name = names.get(model).cloned().unwrap_or_else(|| ModelName {
-            provider: String::new(),
-            region: None,
-            model: model.to_owned(),
-        });
+        let name = names[model].clone();
         let seen = known.ledger.seen(&name.provider, &name.model, known.project).unwrap_or_else(|error| {
             unread = Some(Failure::from(error));
             Seen::default()

@@ -14,7 +14,6 @@ use crate::command::{GlobalArgs, colour, input};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::record::NewCall;
 use crate::domain::report::Stop;
-use crate::domain::route;
 use crate::domain::untrusted::json_line;
 use crate::render::route as face;
 use crate::render::terminal::{Terminal, Written};
@@ -142,13 +141,10 @@ pub fn known<T>(
 /// The route that is meant: by the flag, by the default model, else the only one.
 fn meant(desk: &Desk, flag: Option<&str>) -> Result<String, Failure> {
     if let Some(flag) = flag {
-        let named = desk.config.alias.get(flag).map_or(flag, String::as_str);
-        return route::named(named).map(str::to_owned).ok_or_else(|| no_route(&format!("\"{flag}\" is no route")));
+        return desk.route(Some(flag)).ok_or_else(|| no_route(&format!("\"{flag}\" is no route")));
     }
-    let default = env("LLMX_MODEL").or_else(|| desk.config.model.clone());
-    let default = default.and_then(|model| route::named(&model).map(str::to_owned));
     let mut names = desk.config.route.keys();
-    match (default, names.next(), names.next()) {
+    match (desk.route(None), names.next(), names.next()) {
         (Some(default), _, _) => Ok(default),
         (None, Some(only), None) => Ok(only.clone()),
         (None, None, _) => Err(no_route("there is no route")),
