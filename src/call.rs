@@ -11,13 +11,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::domain::answer::Answer;
 use crate::domain::bill::{Bill, Outcome, Quote};
+use crate::domain::budget::Claim;
 use crate::domain::chat::{ChatEvent, ChatRequest, Part};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::domain::record::{self, NewCall, Settlement};
 use crate::domain::report::{CallReport, Stop, Timing};
 use crate::domain::usage::Usage;
-use crate::ledger::{Ledger, Reservation};
+use crate::ledger::{Admission, Ledger, Reservation};
 use crate::pricing::{Ask, Called, Context, Moment, Prices};
 use crate::provider::key::Redactor;
 use crate::provider::{Arriving, Draft, Limits, Provider};
@@ -132,7 +133,14 @@ impl Call<'_> {
             prompt: self.caller.keeps_texts.then(|| record::prompt(self.request)),
             ..NewCall::default()
         };
-        Ok(self.ledger.lock().unwrap_or_else(PoisonError::into_inner).reserve(&call, now_ms)?)
+        let claim = Claim { budgets: &[], quote, cap: None, floor: None, purse: None };
+        match self.ledger.lock().unwrap_or_else(PoisonError::into_inner).admit(&call, &claim, now_ms)? {
+            Admission::Granted(reservation) => Ok(reservation),
+            Admission::Refused(refusal) => {
+                let names: Vec<&str> = refusal.by.iter().map(|by| by.standing.budget.name.as_str()).collect();
+                Err(Failure::new(ErrorClass::Budget, format!("not sent: over the budget {}", names.join(", "))))
+            }
+        }
     }
 
     fn bill(
