@@ -68,10 +68,10 @@ impl Books {
     }
 }
 
-/// A call to `openai/gpt-4o-mini` at this server. 2026-11-22: $0.15 for input, $0.075 for a cache read and $0.6 for output,
+/// A call to `openai/gpt-4o-mini` at this server, in one attempt. 2026-11-22: $0.15 for input, $0.075 for a cache read and $0.6 for output,
 /// each for a million tokens: 150,000, 75,000 and 600,000 picodollars a token (openai.com/api/pricing).
 fn mini(server: &Server, args: &[&str]) -> Llmx {
-    Llmx::chat(&["-m", "openai/gpt-4o-mini"])
+    Llmx::chat(&["-m", "openai/gpt-4o-mini", "--retries", "0"])
         .env("OPENAI_API_KEY", KEY)
         .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
         .args(args)

@@ -311,7 +311,7 @@ fn the_sign_of_waiting_leaves_nothing_behind() {
 #[test]
 fn the_sign_of_waiting_leaves_nothing_behind_a_failure_either() {
     let server = Server::new(Script::bare().gate("asked").raw("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"));
-    let mut sitting = sit(Llmx::openai(&server, &["x"]), 80);
+    let mut sitting = sit(Llmx::openai(&server, &["--retries", "0", "x"]), 80);
     sitting.await_text("waiting for");
     server.open("asked");
     let seen = sitting.end().exits(6).leaves_the_terminal_alone();

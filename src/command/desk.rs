@@ -156,6 +156,7 @@ fn limits(table: &LimitsTable) -> Limits {
         whole: given(table.whole_ms, default.whole),
         idle: given(table.idle_ms, default.idle),
         content: given(table.content_ms, default.content),
+        first_token: table.first_token_ms.map(|millis| Duration::from_millis(millis.get())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::command::chat::args::{ChatArgs, EffortArg};
+use crate::command::args::{EffortArg, InputArgs};
 use crate::command::desk::Desk;
 use crate::command::schema;
 use crate::domain::chat::{CacheLifetime, ChatRequest, Effort, Media, MediaSource, Message, Part, Role, Settings};
@@ -18,7 +18,7 @@ pub const INPUT_MAX: usize = 32 << 20;
 ///
 /// # Errors
 /// `config`: nothing to ask, something that cannot be read, or too much of it. Nothing has been sent then.
-pub async fn request(args: &ChatArgs, desk: &Desk) -> Result<ChatRequest, Failure> {
+pub async fn request(args: &InputArgs, desk: &Desk) -> Result<ChatRequest, Failure> {
     let mut stdin = Stdin::default();
     let mut left = INPUT_MAX;
     let mut files = Vec::new();
@@ -188,7 +188,7 @@ fn system(text: &str) -> Result<String, Failure> {
     }
 }
 
-fn settings(args: &ChatArgs) -> Result<Settings, Failure> {
+fn settings(args: &InputArgs) -> Result<Settings, Failure> {
     let mut settings = Settings {
         temperature: args.temperature,
         max_tokens: args.max_tokens,

@@ -1,6 +1,8 @@
 //! One file per subcommand: arguments in, report out, an exit code at the end.
 
+pub mod args;
 pub mod budget;
+pub mod calling;
 pub mod chat;
 pub mod config;
 pub mod desk;

@@ -149,7 +149,7 @@ pub struct Claim<'a> {
 }
 
 /// What one command may spend, and what of it is spent and held by calls that are being made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Purse {
     pub limit: Usd,
     pub spent: Usd,

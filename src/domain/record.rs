@@ -569,6 +569,7 @@ mod tests {
         usage.set(Meter::WebSearch, 2);
         let report = CallReport {
             id: "1".into(),
+            group: None,
             name: ModelName { provider: "openai".into(), region: None, model: "m".into() },
             region: None,
             answer: Answer::default(),
@@ -578,6 +579,9 @@ mod tests {
             request_id: None,
             failure: None,
             stopped: None,
+            clipped_from: None,
+            earlier: Vec::new(),
+            alerts: Vec::new(),
             unbooked: None,
         };
         let settlement = Settlement::of(&report, false);

@@ -1,8 +1,11 @@
 //! One call as it is told afterwards: on the screen, in JSON, in the books.
 
+use std::time::Duration;
+
 use super::answer::Answer;
 use super::bill::{Bill, Outcome};
-use super::failure::Failure;
+use super::budget::Alert;
+use super::failure::{ErrorClass, Failure};
 use super::model::ModelName;
 
 /// Everything that is known of a finished call, good or not.
@@ -10,6 +13,8 @@ use super::model::ModelName;
 pub struct CallReport {
     /// Our id of the call: a UUID that sorts by time.
     pub id: String,
+    /// The id that calls made together share.
+    pub group: Option<String>,
     pub name: ModelName,
     /// The region that was called, where the provider has regions.
     pub region: Option<String>,
@@ -22,6 +27,12 @@ pub struct CallReport {
     pub failure: Option<Failure>,
     /// The user or the reader stopped it.
     pub stopped: Option<Stop>,
+    /// The output cap that was asked for, in tokens, where a budget lowered it.
+    pub clipped_from: Option<u64>,
+    /// Attempts before this one, oldest first.
+    pub earlier: Vec<Earlier>,
+    /// Budgets that reached a percent at which they warn.
+    pub alerts: Vec<Alert>,
     /// The call was made and its settlement could not be booked.
     pub unbooked: Option<Failure>,
 }
@@ -31,8 +42,40 @@ pub struct CallReport {
 pub struct Timing {
     /// The first text, thinking or tool call.
     pub first_token_ms: Option<u64>,
+    /// The last attempt.
     pub total_ms: u64,
+    /// The whole call, with earlier attempts and waits.
+    pub elapsed_ms: u64,
     pub attempts: u32,
+}
+
+/// An attempt that failed and was followed by another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    pub id: String,
+    pub name: ModelName,
+    pub failure: Failure,
+    pub bill: Bill,
+    pub total_ms: u64,
+    /// How long was waited after it.
+    pub waited_ms: u64,
+}
+
+impl Earlier {
+    /// What is kept of an attempt that failed.
+    #[must_use]
+    pub fn of(report: CallReport, waited: Duration) -> Earlier {
+        let failure = report.failure.unwrap_or_else(|| Failure::new(ErrorClass::Protocol, "it did not fail"));
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        Earlier {
+            id: report.id,
+            name: report.name,
+            failure,
+            bill: report.bill,
+            total_ms: report.timing.total_ms,
+            waited_ms,
+        }
+    }
 }
 
 /// Who ended a call before its end.

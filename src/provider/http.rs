@@ -172,6 +172,9 @@ impl Http {
             dialect: self.dialect,
             headers,
             output_max: super::output_max(&encoded.body),
+            // Whether Google's cap holds thinking, too, is not confirmed: its own page counts them apart.
+            thinking_apart: self.row.quirks.reasoning_apart || self.dialect == Dialect::GenerateContent,
+            simulated: None,
             body: encoded.body,
             ignored: encoded.ignored,
             region: self.region.clone(),

@@ -15,6 +15,7 @@ pub mod bedrock;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::bill::Quote;
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::Failure;
 use crate::domain::model::{ModelFacts, ModelName};
@@ -64,6 +65,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes, but nothing that means anything.
     pub content: Duration,
+    /// From the request to the first text, thinking or tool call; `None`: only the limits above hold.
+    pub first_token: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -74,6 +77,7 @@ impl Default for Limits {
             whole: Duration::from_secs(600),
             idle: Duration::from_secs(60),
             content: Duration::from_secs(300),
+            first_token: None,
         }
     }
 }
@@ -90,6 +94,10 @@ pub struct Draft {
     pub region: Option<String>,
     /// The output cap that the body sends, in tokens.
     pub output_max: Option<u64>,
+    /// Thinking may come beside the capped output, up to the cap again.
+    pub thinking_apart: bool,
+    /// The most that the simulator would charge.
+    pub simulated: Option<Quote>,
 }
 
 /// The output cap in a request's body, wherever the dialects have it.

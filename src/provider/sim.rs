@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::Draft;
+use crate::domain::bill::Quote;
 use crate::domain::chat::{ChatEvent, ChatRequest, Finish, FinishReason, Part, Role};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::money::Usd;
@@ -105,7 +106,38 @@ impl Sim {
             ignored: Vec::new(),
             region: None,
             output_max: request.settings.max_tokens.map(u64::from),
+            thinking_apart: false,
+            simulated: Some(self.quote(request)),
         }
+    }
+
+    /// The most that the answer can be said to cost: nothing, unless it was given prices.
+    fn quote(&self, request: &ChatRequest) -> Quote {
+        let (input, pieces) = (words_of(request), self.pieces(request).len() as u64);
+        let output = request.settings.max_tokens.map_or(pieces, u64::from);
+        let picos = |tokens| self.usage(tokens, 0).charge.map_or(0, |charge| charge.usd.picos);
+        let token = self.usage(0, 1).charge.map_or(0, |charge| charge.usd.picos);
+        let ceiling = picos(input).saturating_add(token.saturating_mul(i64::try_from(output).unwrap_or(i64::MAX)));
+        Quote {
+            ceiling: Some(Usd::from_picos(ceiling)),
+            input_bound: input,
+            output_bound: Some(output),
+            output_token: Some(Usd::from_picos(token)),
+            priced: true,
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Everything that would be said without a cap.
+    fn pieces(&self, request: &ChatRequest) -> Vec<ChatEvent> {
+        let mut pieces: Vec<ChatEvent> = words(self.reasoning).map(ChatEvent::Reasoning).collect();
+        match self.kind {
+            Kind::Echo => pieces.extend(
+                prompt(request).split_inclusive(char::is_whitespace).map(|word| ChatEvent::Text(word.to_owned())),
+            ),
+            Kind::Lorem | Kind::Error => pieces.extend(words(self.tokens).map(ChatEvent::Text)),
+        }
+        pieces
     }
 
     /// Begins the answer, after the time to the first token.
@@ -120,20 +152,11 @@ impl Sim {
             sleep_until(first).await;
             return Err(simulated(class));
         }
-        let said = prompt(request);
-        let mut pieces: Vec<ChatEvent> = words(self.reasoning).map(ChatEvent::Reasoning).collect();
-        match self.kind {
-            Kind::Echo => {
-                pieces.extend(said.split_inclusive(char::is_whitespace).map(|word| ChatEvent::Text(word.to_owned())))
-            }
-            Kind::Lorem | Kind::Error => pieces.extend(words(self.tokens).map(ChatEvent::Text)),
-        }
+        let mut pieces = self.pieces(request);
         let cap = request.settings.max_tokens.map(|cap| usize::try_from(cap).unwrap_or(usize::MAX));
         let clipped = cap.is_some_and(|cap| cap < pieces.len());
         pieces.truncate(cap.unwrap_or(usize::MAX));
-        let input: usize = request.system.iter().map(|system| count(system)).sum::<usize>()
-            + request.messages.iter().flat_map(|message| &message.parts).map(size).sum::<usize>();
-        Ok(Arriving { sim: self.clone(), input: input as u64, clipped, pieces, next: 0, first, ended: false })
+        Ok(Arriving { sim: self.clone(), input: words_of(request), clipped, pieces, next: 0, first, ended: false })
     }
 
     fn usage(&self, input: u64, output: u64) -> Usage {
@@ -178,6 +201,13 @@ fn prompt(request: &ChatRequest) -> String {
         _ => None,
     });
     texts.collect::<Vec<_>>().join("\n")
+}
+
+/// What the simulator counts as the tokens of a prompt.
+fn words_of(request: &ChatRequest) -> u64 {
+    let words: usize = request.system.iter().map(|system| count(system)).sum::<usize>()
+        + request.messages.iter().flat_map(|message| &message.parts).map(size).sum::<usize>();
+    words as u64
 }
 
 fn count(text: &str) -> usize {

@@ -1,12 +1,14 @@
 //! One call as text: its JSON object, its events as JSON lines, the lines for a failure and for its usage.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::domain::bill::{Basis, Bill, Line, Outcome, PriceSource};
-use crate::domain::chat::ChatEvent;
+use crate::domain::chat::{ChatEvent, FinishReason};
 use crate::domain::failure::{Failure, Repeat};
 use crate::domain::money::Usd;
-use crate::domain::report::CallReport;
+use crate::domain::report::{CallReport, Earlier};
 use crate::domain::untrusted::one_line;
 use crate::domain::usage::Meter;
 
@@ -24,7 +26,7 @@ pub fn object(report: &CallReport) -> Value {
     json!({
         "schema": 1,
         "id": report.id,
-        "group": null,
+        "group": report.group,
         "session": null,
         "provider": report.name.provider,
         "region": report.region,
@@ -40,7 +42,8 @@ pub fn object(report: &CallReport) -> Value {
         "stop_reason": answer.finish.as_ref().map(|finish| finish.reason.as_str()),
         "stop_reason_raw": answer.finish.as_ref().map(|finish| &finish.raw).filter(|raw| !raw.is_empty()),
         "stop_detail": answer.finish.as_ref().and_then(|finish| finish.detail.as_ref()),
-        "stopped": report.stopped.map(|stop| format!("{stop:?}").to_lowercase()),
+        "stopped": stopped(report),
+        "clipped_from": report.clipped_from,
         "usage": usage(report),
         "cost": {
             "usd": usd(report.bill.total),
@@ -54,12 +57,49 @@ pub fn object(report: &CallReport) -> Value {
         "timing": {
             "first_token_ms": report.timing.first_token_ms,
             "total_ms": report.timing.total_ms,
+            "elapsed_ms": report.timing.elapsed_ms,
             "attempts": report.timing.attempts,
         },
+        "earlier": report.earlier.iter().map(earlier).collect::<Vec<_>>(),
         "ignored": answer.ignored,
         "notes": notes(report),
         "error": report.failure.as_ref().map(error),
     })
+}
+
+/// Who ended the answer before its end: a signal, a closed pipe, or the cap that a budget left.
+fn stopped(report: &CallReport) -> Option<String> {
+    let cut = report.answer.finish.as_ref().is_some_and(|finish| finish.reason == FinishReason::Length);
+    let by_budget = (report.clipped_from.is_some() && cut).then(|| "budget".to_owned());
+    report.stopped.map(|stop| format!("{stop:?}").to_lowercase()).or(by_budget)
+}
+
+/// An attempt that failed and was followed by another.
+fn earlier(attempt: &Earlier) -> Value {
+    json!({
+        "id": attempt.id,
+        "provider": attempt.name.provider,
+        "model": attempt.name.model,
+        "cost": {"usd": usd(attempt.bill.total), "at_most_usd": usd(attempt.bill.at_most), "basis": attempt.bill.basis.as_str()},
+        "timing": {"total_ms": attempt.total_ms, "waited_ms": attempt.waited_ms},
+        "error": error(&attempt.failure),
+    })
+}
+
+/// A failure in a few words: its class and status.
+#[must_use]
+pub fn short(failure: &Failure) -> String {
+    match failure.status {
+        Some(status) => format!("{} (HTTP {status})", failure.class),
+        None => one_line(&failure.to_string()),
+    }
+}
+
+/// `0.4 s`, `12 s`.
+#[must_use]
+pub fn seconds(wait: Duration) -> String {
+    let tenths = wait.as_millis().div_ceil(100);
+    if tenths >= 100 { format!("{} s", tenths / 10) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
 }
 
 /// An amount as the decimal text of the JSON.

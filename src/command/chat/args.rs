@@ -1,43 +1,27 @@
 //! The arguments of `llmx chat`.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
 use crate::command::GlobalArgs;
-use crate::command::who::WhoArgs;
+use crate::command::args::{CallArgs, InputArgs};
 
 #[derive(Debug, Clone, Args)]
 pub struct ChatArgs {
-    /// The prompt; `-` marks where standard input goes (without it, piped input is added below the prompt)
-    #[arg(value_name = "PROMPT")]
-    pub prompt: Vec<String>,
+    #[command(flatten)]
+    pub input: InputArgs,
 
     /// provider/model, provider@region/model, an alias, or a part of a name that only one model has
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// The system prompt, or @FILE
-    #[arg(short, long, value_name = "TEXT|@FILE")]
-    pub system: Option<String>,
-    /// A text file to add to the prompt; repeat for more
-    #[arg(short, long, value_name = "PATH|URL|-")]
-    pub file: Vec<String>,
-    /// An image, PDF or sound to send along; repeat for more
-    #[arg(short, long, value_name = "PATH|URL|-")]
-    pub attach: Vec<String>,
-
+    /// Models to ask, in this order, where the wanted one is overloaded, limited, out of reach or not allowed
+    #[arg(long, value_name = "MODEL[,…]", value_delimiter = ',')]
+    pub fallback: Vec<String>,
     /// Print only a code block of the answer: the first, the last, or the first in a language
     #[arg(short = 'x', long, value_name = "last|LANG", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub extract: Option<String>,
     /// Print the answer as it came, without rendering its Markdown
     #[arg(short, long)]
     pub raw: bool,
-    /// Ask for the whole answer at once
-    #[arg(short = 'S', long, overrides_with = "stream")]
-    pub no_stream: bool,
-    /// Stream the answer (the default)
-    #[arg(long, overrides_with = "no_stream", hide = true)]
-    pub stream: bool,
     /// Print one JSON object
     #[arg(short, long)]
     pub json: bool,
@@ -47,32 +31,6 @@ pub struct ChatArgs {
     /// Say on stderr what the call consumed and cost (on a terminal that is always so)
     #[arg(short, long)]
     pub usage: bool,
-    /// Book the call without its prompt and answer
-    #[arg(long)]
-    pub no_store: bool,
-    /// Show the model's thinking on stderr
-    #[arg(long)]
-    pub show_reasoning: bool,
-
-    /// The answer must be JSON that fits this JSON Schema: a file, the schema itself, or "name, age int, note: a hint"
-    #[arg(long, value_name = "FILE|DSL|JSON")]
-    pub schema: Option<String>,
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pub temperature: Option<f64>,
-    /// The most tokens of the answer
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_tokens: Option<u32>,
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pub seed: Option<i64>,
-    /// How hard a reasoning model thinks
-    #[arg(long, value_name = "LEVEL", value_enum)]
-    pub effort: Option<EffortArg>,
-    /// A provider's own parameter, laid into the request at a dotted path; repeat for more
-    ///
-    /// The value is read as JSON where it is JSON. `-P cache=5m` or `cache=1h` marks the prompt for the provider's cache.
-    #[arg(short = 'P', long = "param", value_name = "KEY=VALUE")]
-    pub param: Vec<String>,
-
     /// Another base URL for the provider: a gateway, a proxy, a server of your own
     #[arg(long, value_name = "URL", env = "LLMX_BASE_URL")]
     pub base_url: Option<String>,
@@ -82,34 +40,14 @@ pub struct ChatArgs {
     /// The cloud region
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// The credential profile (AWS)
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// A PEM file of further root certificates
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// The most seconds that the whole call may take
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub timeout: Option<u64>,
     /// Show what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
 
     #[command(flatten)]
-    pub who: WhoArgs,
+    pub call: CallArgs,
     #[command(flatten)]
     pub global: GlobalArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EffortArg {
-    None,
-    Minimal,
-    Low,
-    Medium,
-    High,
-    Xhigh,
-    Max,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

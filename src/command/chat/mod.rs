@@ -3,23 +3,22 @@
 pub mod args;
 mod screen;
 
-use std::sync::Mutex;
-use std::time::Duration;
-
 use serde_json::json;
 
-use crate::call::{Call, Caller};
-use crate::command::desk::{self, Desk, env};
-use crate::command::{colour, config, input, signals};
+use crate::call::Target;
+use crate::command::calling::{self, Calling};
+use crate::command::desk::{Desk, env};
+use crate::command::{colour, input, signals};
 use crate::domain::chat::ChatRequest;
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
 use crate::domain::report::Stop;
-use crate::domain::untrusted::json_line;
+use crate::domain::untrusted::{json_line, one_line};
 use crate::provider::{Choice, Provider};
 use crate::render::terminal::{Terminal, Written};
 use crate::render::{call, draft};
 use crate::wire::contract::Dialect;
-pub use args::{ApiArg, ChatArgs, EffortArg};
+pub use args::{ApiArg, ChatArgs};
 use screen::{Screen, unwritten};
 
 /// Asks, shows, and gives the exit code.
@@ -43,38 +42,43 @@ pub fn run(args: &ChatArgs) -> Result<u8, Failure> {
 }
 
 async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
-    let desk = Desk::open(&args.global, args.ca_file.clone())?;
+    let desk = Desk::open(&args.global, args.call.ca_file.clone())?;
     let name = desk.model(args.model.as_deref())?;
     let provider = desk.provider(&name, &choice(args))?;
-    let request = input::request(args, &desk).await?;
+    let request = input::request(&args.input, &desk).await?;
     if args.dry_run {
         return dry_run(args, &provider, &request, terminal);
     }
-    let prices = config::prices(&env)?;
-    let ledger = desk::ledger(&args.global, &desk.config.limits)?;
-    for warning in ledger.warnings() {
-        let _ = terminal.note(&format!("llmx: {warning}\n"));
-    }
-    let ledger = Mutex::new(ledger);
-    let keeps_texts = desk.config.keeps_texts(args.no_store, &env);
-    let caller = Caller { keeps_texts, ..desk::caller("chat", &desk.config, &args.who)? };
-    announce(args, &provider, terminal);
+    let calling = Calling::open(&desk, "chat", &args.call, &args.global, terminal)?;
+    calling::announce(&args.global, &provider, terminal);
+    let stand_ins = stand_ins(args, &desk, terminal);
+    let targets: Vec<Target<'_>> = std::iter::once((&name, &provider))
+        .chain(stand_ins.iter().map(|(name, provider)| (name, provider)))
+        .map(|(name, provider)| Target { name, provider })
+        .collect();
     terminal.status(&format!("waiting for {name}"));
-    let total = args.timeout.map(Duration::from_secs);
-    let call = Call {
-        name: &name,
-        provider: &provider,
-        request: &request,
-        limits: desk.limits,
-        total,
-        prices: &prices,
-        ledger: &ledger,
-        caller: &caller,
-        now: &desk::now_ms,
-    };
     let mut screen = Screen::new(args, terminal);
-    let report = call.run(&mut |events| screen.show(events), Box::pin(signals::stopped())).await?;
-    Ok(screen.finish(&report, &request, &name))
+    let call = calling.call(&targets, &request, None);
+    let report = call.run(&mut |news| screen.show(news), Box::pin(signals::stopped())).await?;
+    Ok(screen.finish(&report, &request))
+}
+
+/// The models that may be asked instead. One that cannot be asked from here is left out, and that is said.
+fn stand_ins(args: &ChatArgs, desk: &Desk, terminal: &mut Terminal) -> Vec<(ModelName, Provider)> {
+    let choice = Choice { profile: args.call.profile.clone(), whole: args.call.no_stream, ..Choice::default() };
+    let wanted = if args.fallback.is_empty() { &desk.config.fallback.models } else { &args.fallback };
+    let mut found = Vec::new();
+    for wanted in wanted {
+        let opened = desk.model(Some(wanted)).and_then(|name| Ok((desk.provider(&name, &choice)?, name)));
+        match opened {
+            Ok((provider, name)) => found.push((name, provider)),
+            Err(failure) => {
+                let why = one_line(&failure.message);
+                let _ = terminal.note(&format!("llmx: the fallback {wanted} is left out: {why}\n"));
+            }
+        }
+    }
+    found
 }
 
 fn choice(args: &ChatArgs) -> Choice {
@@ -82,8 +86,8 @@ fn choice(args: &ChatArgs) -> Choice {
         base_url: args.base_url.clone().filter(|url| !url.trim().is_empty()),
         api: args.api.and_then(dialect),
         region: args.region.clone().filter(|region| !region.trim().is_empty()),
-        profile: args.profile.clone(),
-        whole: args.no_stream,
+        profile: args.call.profile.clone(),
+        whole: args.call.no_stream,
         draft: args.dry_run,
     }
 }
@@ -124,16 +128,4 @@ fn dry_run(
         Ok(Written::Closed) => Stop::ClosedPipe.exit_code(),
         Err(error) => unwritten(&error, terminal),
     })
-}
-
-/// What must be known before anything is sent, and with `-v` where everything comes from.
-fn announce(args: &ChatArgs, provider: &Provider, terminal: &mut Terminal) {
-    for warning in provider.warnings() {
-        let _ = terminal.note(&format!("llmx: {warning}\n"));
-    }
-    if args.global.verbose {
-        for origin in provider.origins() {
-            let _ = terminal.note(&format!("llmx: {origin}\n"));
-        }
-    }
 }

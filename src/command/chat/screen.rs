@@ -1,12 +1,12 @@
 //! The answer of one call on the screen: as it comes, and what is to be said of it at the end.
 
+use crate::call::News;
 use crate::command::chat::ChatArgs;
 use crate::command::schema;
 use crate::domain::answer::Answer;
 use crate::domain::bill::Outcome;
 use crate::domain::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::domain::failure::ErrorClass;
-use crate::domain::model::ModelName;
 use crate::domain::report::{CallReport, Stop};
 use crate::domain::untrusted::json_line;
 use crate::render::call;
@@ -48,7 +48,7 @@ impl<'a> Screen<'a> {
             Face::Lines
         } else if args.json || args.extract.is_some() {
             Face::Kept
-        } else if args.raw || args.schema.is_some() || !pretty {
+        } else if args.raw || args.input.schema.is_some() || !pretty {
             Face::Raw
         } else {
             Face::Rendered(Box::new(Markdown::new(Style { width: terminal.out.width, colour: terminal.out.colour })))
@@ -65,8 +65,22 @@ impl<'a> Screen<'a> {
         }
     }
 
+    /// Shows what has happened; false when nobody reads any more.
+    pub fn show(&mut self, news: News<'_>) -> bool {
+        if let News::Events(events) = news {
+            return self.events(events);
+        }
+        if let Some(sentence) = told(&news) {
+            self.say(&sentence);
+        }
+        if let News::Again { .. } | News::Instead { .. } = news {
+            self.terminal.status("waiting for another try");
+        }
+        true
+    }
+
     /// Shows what has arrived in one write; false when nobody reads any more.
-    pub fn show(&mut self, events: &[ChatEvent]) -> bool {
+    fn events(&mut self, events: &[ChatEvent]) -> bool {
         let mut text = String::new();
         for event in events {
             if let Face::Lines = self.face {
@@ -80,7 +94,7 @@ impl<'a> Screen<'a> {
                     self.end_thinking();
                     text.push_str(piece);
                 }
-                ChatEvent::Reasoning(piece) if self.args.show_reasoning => {
+                ChatEvent::Reasoning(piece) if self.args.input.show_reasoning => {
                     self.thinking = true;
                     let _ = self.terminal.note(piece);
                 }
@@ -152,7 +166,7 @@ impl<'a> Screen<'a> {
     }
 
     /// Ends the answer and says what became of the call; gives the exit code.
-    pub fn finish(mut self, report: &CallReport, request: &ChatRequest, name: &ModelName) -> u8 {
+    pub fn finish(mut self, report: &CallReport, request: &ChatRequest) -> u8 {
         self.end_thinking();
         let mut code = self.verdict(report, request);
         if let Some(problem) = self.close(report)
@@ -168,7 +182,7 @@ impl<'a> Screen<'a> {
         if let Some(fault) = self.fault.take() {
             return unwritten(&fault, self.terminal);
         }
-        self.epilogue(report, name);
+        self.epilogue(report);
         if report.unbooked.is_some() && code == 0 { 1 } else { code }
     }
 
@@ -196,6 +210,9 @@ impl<'a> Screen<'a> {
             Some(FinishReason::Refusal) => {
                 self.later.push(format!("the model declined to answer ({words}); change the prompt"));
                 return ErrorClass::ContentFilter.exit_code();
+            }
+            Some(FinishReason::Length) if report.clipped_from.is_some() => {
+                self.later.push("the answer was cut where the budget ends: raise the budget for more".into())
             }
             Some(FinishReason::Length) => {
                 self.later.push(format!("the answer was cut at its limit ({words}); raise --max-tokens for more"))
@@ -277,7 +294,8 @@ impl<'a> Screen<'a> {
     }
 
     /// Why it failed or was stopped, and with `-v` what it consumed.
-    fn epilogue(&mut self, report: &CallReport, name: &ModelName) {
+    fn epilogue(&mut self, report: &CallReport) {
+        let name = &report.name;
         let subject = match &report.region {
             Some(region) if name.region.is_none() => format!("{name} ({region})"),
             _ => name.to_string(),
@@ -309,6 +327,20 @@ impl<'a> Screen<'a> {
             }
         }
     }
+}
+
+/// What is said of a call that goes on.
+fn told(news: &News<'_>) -> Option<String> {
+    Some(match news {
+        News::Events(_) => return None,
+        News::Clipped { from, to } => {
+            format!("a budget leaves room for an answer of {to} tokens: the cap was lowered from {from}")
+        }
+        News::Again { failure, wait, attempt } => {
+            format!("{}; again in {}: attempt {attempt}", call::short(failure), call::seconds(*wait))
+        }
+        News::Instead { failure, from, to } => format!("{from}: {}; asking {to} instead", call::short(failure)),
+    })
 }
 
 /// Standard output could not be written: that is said, and the process fails.

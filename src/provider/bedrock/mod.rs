@@ -171,6 +171,8 @@ impl Bedrock {
         );
         let origin = self.credentials.origin();
         Ok(Draft {
+            thinking_apart: false,
+            simulated: None,
             url: format!("{base}/model/{}/{}", escaped(&self.model), encoded.method),
             dialect: Dialect::Converse,
             headers: vec![

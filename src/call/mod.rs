@@ -1,0 +1,260 @@
+//! The life of one call, in the order in which it happens. Nothing else in the program talks to a provider.
+//!
+//! A call is one or more attempts ([`attempt`]), each with a row of its own in the books; [`tries`] decides what follows one
+//! that failed.
+
+mod ask;
+mod attempt;
+mod meter;
+mod tries;
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::domain::budget::{Budget, Purse};
+use crate::domain::chat::{ChatEvent, ChatRequest};
+use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
+use crate::domain::report::{CallReport, Earlier, Stop};
+use crate::ledger::Ledger;
+use crate::pricing::Prices;
+use crate::provider::{Limits, Provider};
+pub use ask::priced_as;
+use attempt::Attempt;
+pub use tries::Persistence;
+use tries::{Failed, Next, Other, Tries};
+
+/// What is told while a call is made.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// The answer grows.
+    Events(&'a [ChatEvent]),
+    /// A budget lowered the output cap, in tokens.
+    Clipped { from: u64, to: u64 },
+    /// The same model is asked again after a wait.
+    Again { failure: &'a Failure, wait: Duration, attempt: u32 },
+    /// Another model is asked.
+    Instead { failure: &'a Failure, from: &'a ModelName, to: &'a ModelName },
+}
+
+/// Shows what has happened; false when nobody reads any more.
+pub type Show<'a> = dyn FnMut(News<'_>) -> bool + 'a;
+
+/// Tells when the user stops the call.
+pub type Stopping<'a> = Pin<Box<dyn Future<Output = Stop> + 'a>>;
+
+/// One prompt, asked of a model and, where that fails, of those that stand in for it.
+pub struct Call<'a> {
+    /// The wanted model first; never empty.
+    pub targets: &'a [Target<'a>],
+    pub request: &'a ChatRequest,
+    pub limits: Limits,
+    /// The most that the whole call may take, with retries and waits.
+    pub total: Option<Duration>,
+    pub persistence: Persistence,
+    pub guard: Guard<'a>,
+    /// The id that calls made together share.
+    pub group: Option<String>,
+    pub prices: &'a Prices,
+    pub ledger: &'a Mutex<Ledger>,
+    pub caller: &'a Caller,
+    /// UTC milliseconds since 1970.
+    pub now: &'a (dyn Fn() -> i64 + Sync),
+}
+
+/// A model, ready to be asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    pub name: &'a ModelName,
+    pub provider: &'a Provider,
+}
+
+/// What keeps a call from costing more than it may.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Guard<'a> {
+    /// Budgets of configuration files; those of the ledger hold beside them.
+    pub budgets: &'a [Budget],
+    /// `--max-cost`, shared by all calls of a command.
+    pub purse: Option<&'a Mutex<Purse>>,
+    /// The lowest output cap that a budget may clip to, in tokens; `None`: it may not clip.
+    pub floor: Option<u64>,
+}
+
+/// On whose behalf a call is made, as it stands in the books.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The subcommand.
+    pub command: &'static str,
+    pub project: Option<String>,
+    pub user: Option<String>,
+    pub team: Option<String>,
+    pub tags: BTreeMap<String, String>,
+    /// Whether prompt and answer are kept; what was called, counted and charged always is.
+    pub keeps_texts: bool,
+}
+
+impl Call<'_> {
+    /// Makes attempts until one answers or nothing more is worth trying. The report is of the last one, with those before
+    /// it in short.
+    ///
+    /// # Errors
+    /// A [`Failure`] where nothing was sent: the request has no form in the API, a budget refuses it, or it cannot be
+    /// booked.
+    pub async fn run(&self, show: &mut Show<'_>, mut stopping: Stopping<'_>) -> Result<CallReport, Failure> {
+        let began = Instant::now();
+        let deadline = self.total.map(|total| began + total);
+        let mut tries = Tries::default();
+        let mut earlier: Vec<Earlier> = Vec::new();
+        let mut targets = self.targets.iter().peekable();
+        let mut target = targets.next().ok_or_else(|| Failure::new(ErrorClass::Config, "no model is named"))?;
+        loop {
+            let retry_of = earlier.first().map(|first| first.id.clone());
+            let attempt = Attempt { call: self, target, retry_of, deadline };
+            let mut report = match attempt.run(show, &mut stopping).await {
+                Err(failure) => return Err(after(failure, &earlier)),
+                Ok(report) => report,
+            };
+            let next = match (&report.failure, report.stopped) {
+                (Some(failure), None) if report.unbooked.is_none() => {
+                    let other =
+                        targets.peek().map(|other| Other { is_larger: self.is_larger(other.name, target.name) });
+                    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                    let shown = report.answer.has_content();
+                    let elapsed = began.elapsed();
+                    tries.after(&Failed { failure, shown, other, elapsed, left, chance: chance() }, &self.persistence)
+                }
+                _ => Next::Stop,
+            };
+            match (next, &report.failure) {
+                (Next::Again { wait }, Some(failure)) => {
+                    let attempt = u32::try_from(earlier.len()).unwrap_or(u32::MAX).saturating_add(2);
+                    show(News::Again { failure, wait, attempt });
+                    tokio::select! {
+                        biased;
+                        stop = &mut stopping => {
+                            report.stopped = Some(stop);
+                            return Ok(told(report, earlier, began));
+                        }
+                        () = sleep(wait) => {}
+                    }
+                    earlier.push(Earlier::of(report, wait));
+                }
+                (Next::Instead, Some(failure)) => {
+                    let Some(other) = targets.next() else { return Ok(told(report, earlier, began)) };
+                    show(News::Instead { failure, from: target.name, to: other.name });
+                    target = other;
+                    earlier.push(Earlier::of(report, Duration::ZERO));
+                }
+                (_, _) => return Ok(told(report, earlier, began)),
+            }
+        }
+    }
+
+    /// Whether the one is known to take a longer prompt than the other.
+    fn is_larger(&self, one: &ModelName, other: &ModelName) -> bool {
+        match (self.prices.window(one), self.prices.window(other)) {
+            (Some(one), Some(other)) => one > other,
+            (_, _) => false,
+        }
+    }
+}
+
+/// A refusal of a later attempt names what made it necessary.
+fn after(mut failure: Failure, earlier: &[Earlier]) -> Failure {
+    if let Some(first) = earlier.first() {
+        failure.message = format!("{}; the first attempt failed: {}", failure.message, first.failure);
+    }
+    failure
+}
+
+/// The last attempt's report, as that of the whole call.
+fn told(mut report: CallReport, earlier: Vec<Earlier>, began: Instant) -> CallReport {
+    report.timing.attempts = u32::try_from(earlier.len()).unwrap_or(u32::MAX).saturating_add(1);
+    report.timing.elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report.earlier = earlier;
+    report
+}
+
+/// The random end of an id.
+fn chance() -> u16 {
+    u16::try_from(uuid::Uuid::now_v7().as_u128() & 0xFFFF).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::{Arc, Mutex};
+
+    use super::meter::AT_ONCE;
+    use super::{Call, Caller, Guard, News, Persistence, Target};
+    use crate::domain::chat::{ChatEvent, ChatRequest};
+    use crate::domain::model::{ModelFacts, ModelName};
+    use crate::ledger::{Ledger, Patience};
+    use crate::pricing::Prices;
+    use crate::provider::catalog::Catalog;
+    use crate::provider::net::Net;
+    use crate::provider::{Choice, Limits, Provider};
+
+    /// The port of a server that gives one caller `words` tokens, all of them in one packet.
+    fn hasty(words: usize) -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let chunk = |data: &str| format!("{:x}\r\ndata: {data}\n\n\r\n", data.len() + 8);
+        let word = chunk(r#"{"choices":[{"delta":{"content":"word "}}]}"#);
+        let last = chunk(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let answer = format!("{head}{}{last}0\r\n\r\n", word.repeat(words));
+        std::thread::spawn(move || {
+            let (mut caller, _) = listener.accept().expect("a caller");
+            let _ = caller.read(&mut [0; 4096]);
+            let _ = caller.write_all(answer.as_bytes());
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn tokens_that_come_together_are_shown_together() {
+        let name = ModelName { provider: "openai".into(), region: None, model: "x".into() };
+        let row = Catalog::with(&toml::Table::new()).and_then(|catalog| catalog.row("openai")).expect("its row");
+        let choice = Choice { base_url: Some(format!("http://127.0.0.1:{}", hasty(40))), ..Choice::default() };
+        let net = Arc::new(Net::default());
+        let provider =
+            Provider::open(&row, &name, ModelFacts::default(), None, &choice, &net, &|_| None).expect("opens");
+        let request = ChatRequest::default();
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = Ledger::open(&folder.path().join("ledger.db"), Patience::default()).expect("opens");
+        let call = Call {
+            targets: &[Target { name: &name, provider: &provider }],
+            request: &request,
+            limits: Limits::default(),
+            total: None,
+            persistence: Persistence::default(),
+            guard: Guard::default(),
+            group: None,
+            prices: &Prices::bundled(),
+            ledger: &Mutex::new(ledger),
+            caller: &Caller::default(),
+            now: &|| 1_795_000_000_000,
+        };
+        let mut shown = Vec::new();
+        let report = call
+            .run(
+                &mut |news| {
+                    let News::Events(events) = news else { return true };
+                    shown.push(events.iter().filter(|event| matches!(event, ChatEvent::Text(_))).count());
+                    true
+                },
+                Box::pin(std::future::pending()),
+            )
+            .await
+            .expect("booked");
+        assert_eq!((report.failure, report.answer.text()), (None, "word ".repeat(40)));
+        // One packet, which the client may read in two pieces; not forty.
+        assert!(shown.len() <= 4 && shown.iter().all(|texts| *texts <= AT_ONCE), "{shown:?}");
+    }
+}
