@@ -52,6 +52,9 @@ pub enum Command {
     Models(models::ModelsArgs),
     /// List the calls that were made, or show one with its bill
     Logs(logs::LogsArgs),
+    /// Limit what may be spent, and see where the limits stand
+    #[command(after_help = budget::AFTER_HELP)]
+    Budget(budget::BudgetArgs),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),
 }
@@ -92,6 +95,7 @@ pub fn run(command: Command) -> u8 {
         Command::Providers(args) => providers::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Budget(args) => budget::run(&args),
         Command::Ledger(args) => ledger::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))

@@ -31,6 +31,15 @@ impl Zone {
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }
+
+    /// What its clock shows at an instant, with its name: `2026-11-23 00:00 Europe/Berlin`.
+    #[must_use]
+    pub fn clock(&self, at_ms: i64) -> String {
+        match Timestamp::from_millisecond(at_ms) {
+            Ok(at) => format!("{} {}", at.to_zoned(self.0.clone()).strftime("%Y-%m-%d %H:%M"), self.name()),
+            Err(_) => instant::utc(at_ms),
+        }
+    }
 }
 
 impl Default for Zone {
