@@ -10,6 +10,7 @@ use crate::domain::instant::utc;
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, OpenCall};
 use crate::domain::untrusted::one_line;
+use crate::domain::window::Window;
 
 /// One line per budget with its terms and where it is written down.
 #[must_use]
@@ -111,7 +112,11 @@ fn row(standing: &Standing) -> [String; 9] {
         format!("${}", standing.held),
         free,
         standing.percent().map_or("–".to_owned(), |percent| format!("{percent}%")),
-        standing.span.to_ms.map_or_else(|| "never".to_owned(), |to_ms| zone.clock(to_ms)),
+        match (standing.span.to_ms, budget.account.window) {
+            (Some(to_ms), _) => zone.clock(to_ms),
+            (None, Window::Rolling { .. }) => "as calls get older".to_owned(),
+            (None, _) => "never".to_owned(),
+        },
         one_line(&budget.account.scope.words()),
     ]
 }
