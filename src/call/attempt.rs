@@ -153,7 +153,7 @@ impl Attempt<'_, '_> {
                 }
                 Ok(reservation)
             }
-            Admission::Refused(refusal) => Err(Failure::refused(refusal)),
+            Admission::Refused(refusal) => Err(refusal.failure(prepared.opened_ms)),
         }
     }
 

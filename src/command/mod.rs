@@ -55,6 +55,9 @@ pub enum Command {
     Route(route::RouteArgs),
     /// List the calls that were made, or show one with its bill
     Logs(logs::LogsArgs),
+    /// Limit what may be spent, and see where the limits stand
+    #[command(after_help = budget::AFTER_HELP)]
+    Budget(budget::BudgetArgs),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),
 }
@@ -96,6 +99,7 @@ pub fn run(command: Command) -> u8 {
         Command::Models(args) => models::run(&args),
         Command::Route(args) => route::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Budget(args) => budget::run(&args),
         Command::Ledger(args) => ledger::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))

@@ -9,6 +9,7 @@ pub mod instant;
 pub mod model;
 pub mod money;
 pub mod record;
+pub mod refusal;
 pub mod report;
 pub mod repricing;
 pub mod route;

@@ -39,6 +39,15 @@ impl Zone {
         let day = usize::try_from(shown.weekday().to_monday_zero_offset()).ok()?;
         Some((day, u32::try_from(i32::from(shown.hour()) * 60 + i32::from(shown.minute())).ok()?))
     }
+
+    /// What its clock shows at an instant, with its name: `2026-11-23 00:00 Europe/Berlin`.
+    #[must_use]
+    pub fn shows(&self, at_ms: i64) -> String {
+        match Timestamp::from_millisecond(at_ms) {
+            Ok(at) => format!("{} {}", at.to_zoned(self.0.clone()).strftime("%Y-%m-%d %H:%M"), self.name()),
+            Err(_) => instant::utc(at_ms),
+        }
+    }
 }
 
 impl Default for Zone {

@@ -90,6 +90,12 @@ impl Llmx {
         self.folder.path()
     }
 
+    /// The same in another working directory.
+    pub fn within(mut self, folder: &Path) -> Llmx {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// The command, and the folder that must stay while it runs.
     pub fn into_parts(self) -> (Command, tempfile::TempDir) {
         (self.command, self.folder)
@@ -154,6 +160,12 @@ impl Running {
     #[cfg(unix)]
     pub fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).expect("is running");
+    }
+
+    /// Ends it at once: it can do nothing more.
+    pub fn kill(mut self) {
+        self.child.kill().expect("is running");
+        self.child.wait().expect("waited for");
     }
 
     /// Waits for the end.
