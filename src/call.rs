@@ -18,8 +18,9 @@ use crate::domain::report::{CallReport, Stop, Timing};
 use crate::domain::usage::Usage;
 use crate::ledger::{Ledger, Reservation};
 use crate::pricing::{Ask, Called, Context, Moment, Prices};
+use crate::provider::departure::Departure;
 use crate::provider::key::Redactor;
-use crate::provider::{Arriving, Draft, Limits, Provider};
+use crate::provider::{Arriving, Draft, Errand, Limits, Provider};
 
 /// How long the final usage is waited for after the user stopped the call, and after the reader went away.
 const DRAIN_SIGNAL: Duration = Duration::from_millis(200);
@@ -81,7 +82,7 @@ impl Call<'_> {
         let mut meter = Meter { began, first_token: None, answer: Answer::default() };
         meter.answer.notes.extend(reservation.warning().map(str::to_owned));
         let mut head = None;
-        let (failure, stopped) = self.meter(&mut meter, &mut head, deadline, show, &mut stopping).await;
+        let (failure, stopped) = self.meter(&id, &mut meter, &mut head, deadline, show, &mut stopping).await;
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, head.is_some());
         let bill = self.bill(&meter.answer, &outcome, &quote, (&place, &context), ask.request_bytes, opened_ms);
         let total_ms = millis(began.elapsed());
@@ -167,17 +168,19 @@ impl Call<'_> {
     /// Sends, shows and counts, until the end of the answer, a failure, a stop or the deadline.
     async fn meter(
         &self,
+        id: &str,
         meter: &mut Meter,
         head: &mut Option<Head>,
         deadline: Option<Instant>,
         show: &mut Show<'_>,
         stopping: &mut Stopping<'_>,
     ) -> (Option<Failure>, Option<Stop>) {
+        let errand = Errand { id, departure: &Departure::default() };
         let mut arriving = tokio::select! {
             biased;
             stop = &mut *stopping => return (None, Some(stop)),
             () = until(deadline) => return (Some(self.out_of_time()), None),
-            sent = self.provider.send(self.request, &self.limits) => match sent {
+            sent = self.provider.send(self.request, &self.limits, errand) => match sent {
                 Ok(arriving) => arriving,
                 Err(failure) => return (Some(failure), None),
             },

@@ -46,8 +46,10 @@ pub enum Store {
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsTable {
-    /// Name look-up, TCP and TLS. Default 5,000.
+    /// Name look-up and TCP. Default 5,000.
     pub connect_ms: Option<NonZeroU64>,
+    /// The TLS handshake. Default 10,000.
+    pub tls_ms: Option<NonZeroU64>,
     /// The head of a streamed answer. Default 120,000.
     pub head_ms: Option<NonZeroU64>,
     /// The head of an answer that is asked for at once (`--no-stream`). Default 600,000.
