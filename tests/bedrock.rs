@@ -262,7 +262,7 @@ fn open(model: &str, choice: &Choice, env: &[(&str, &str)]) -> Result<Provider, 
     let name = catalog.model(&format!("bedrock/{model}"))?;
     let row = catalog.row(&name.provider)?;
     let (facts, api) = models::facts(&row, &name);
-    let net = Arc::new(Net::new(None, &Limits::default()));
+    let net = Arc::new(Net::new(None, &Limits::default(), &|_| None));
     let set: BTreeMap<String, String> = env.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     let read = move |name: &str| set.get(name).cloned();
     Provider::open(&row, &name, facts, api, choice, &net, &read)

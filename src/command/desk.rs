@@ -98,7 +98,7 @@ impl Desk {
         let catalog = Catalog::with(&config.provider)?;
         let limits = limits(&config.limits);
         let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));
-        Ok(Desk { catalog, net: Arc::new(Net::new(roots, &limits)), config, limits })
+        Ok(Desk { catalog, net: Arc::new(Net::new(roots, &limits, &env)), config, limits })
     }
 
     /// The model that is meant: by the flag, by `LLMX_MODEL`, by the project's or the user's file.

@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use super::catalog::Row;
 use super::connect::{Stalled, Step};
 use super::departure::Departure;
-use super::{net, wait};
+use super::wait;
 use crate::domain::failure::{ErrorClass, Failure, Repeat, Replace};
 use crate::wire::contract::{ApiError, DecodeError};
 use crate::wire::errors::html_title;
@@ -159,12 +159,12 @@ pub fn inside(failure: Failure, refusal: bool, began: bool) -> Failure {
     Failure { may_be_billed: failure.may_be_billed || !refusal, ..failure }.repeats(repeat)
 }
 
-/// A fault of the connection before the head of an answer.
+/// A fault of the connection before the head of an answer. `proxy`: see [`super::net::Net::proxy`].
 #[must_use]
-pub fn unanswered(error: &reqwest::Error, departure: &Departure, caller: &Caller<'_>) -> Failure {
+pub fn unanswered(error: &reqwest::Error, departure: &Departure, proxy: Option<&str>, caller: &Caller<'_>) -> Failure {
     let host = caller.host;
     if !departure.left() {
-        return unconnected(error, caller);
+        return unconnected(error, proxy, caller);
     }
     if !departure.gone() {
         return Failure::new(
@@ -198,7 +198,7 @@ fn broken(error: &reqwest::Error, caller: &Caller<'_>) -> Failure {
 }
 
 /// Nothing of the request had left: no connection, or not the right one.
-fn unconnected(error: &reqwest::Error, caller: &Caller<'_>) -> Failure {
+fn unconnected(error: &reqwest::Error, proxy: Option<&str>, caller: &Caller<'_>) -> Failure {
     let host = caller.host;
     let network = |reason: String| Failure::new(ErrorClass::Network, format!("{host}: {reason}"));
     for cause in causes(error) {
@@ -231,7 +231,7 @@ fn unconnected(error: &reqwest::Error, caller: &Caller<'_>) -> Failure {
     let says = |text: &str| chain.contains(text);
     // A proxy's status is not handed on but for 407: a policy (403) looks like a proxy without room (502).
     if says("tunnel error") {
-        let proxy = net::proxy().unwrap_or_else(|| "the proxy".into());
+        let proxy = proxy.unwrap_or("the proxy");
         return match () {
             () if says("authorization required") => network(format!("{proxy} wants a user and a password"))
                 .advise("give them in the variable: http://user:password@host:port"),

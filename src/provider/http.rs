@@ -221,7 +221,8 @@ impl Http {
                 return Err(error::no_head(departure, head, &caller));
             }
         };
-        let response = sent.map_err(|fault| redactor.failure(error::unanswered(&fault, departure, &caller)))?;
+        let response =
+            sent.map_err(|fault| redactor.failure(error::unanswered(&fault, departure, self.net.proxy(), &caller)))?;
         let status = response.status().as_u16();
         let request_id = error::request_id(response.headers()).map(|id| redactor.text(&id));
         if (300..400).contains(&status) {

@@ -218,7 +218,7 @@ impl Provider {
             Provider::Http(http) => Ok(Arriving::Http(Box::new(http.send(request, limits, errand).await?))),
             #[cfg(feature = "bedrock")]
             Provider::Bedrock(bedrock) => Ok(Arriving::Bedrock(Box::new(bedrock.send(request, limits, errand).await?))),
-            Provider::Sim(sim) => Ok(Arriving::Sim(sim.send(request, errand.departure).await?)),
+            Provider::Sim(sim) => Ok(Arriving::Sim(Box::new(sim.send(request, errand.departure).await?))),
         }
     }
 }
@@ -228,7 +228,7 @@ pub enum Arriving {
     Http(Box<http::Arriving>),
     #[cfg(feature = "bedrock")]
     Bedrock(Box<bedrock::Arriving>),
-    Sim(sim::Arriving),
+    Sim(Box<sim::Arriving>),
 }
 
 impl Arriving {

@@ -8,8 +8,8 @@ use reqwest::{Client, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::Limits;
 use super::connect::{Names, Steps, sessions};
+use super::{Env, Limits};
 use crate::domain::failure::{ErrorClass, Failure};
 
 /// Makes clients. Nothing is read or built before the first call needs it: roots of trust cost milliseconds.
@@ -18,15 +18,25 @@ pub struct Net {
     /// A PEM file of further roots (`--ca-file`, `ca_bundle`, `SSL_CERT_FILE`).
     ca_file: Option<PathBuf>,
     steps: Steps,
+    /// What the user calls the proxy.
+    proxy: Option<String>,
     /// By what a client must have: a way past the proxy (this machine is never behind one), roots (not for `http://`).
     clients: [OnceLock<Client>; 4],
 }
 
 impl Net {
-    /// `ca_file`: PEM roots beside the built-in ones. Of the limits, those until a connection stands.
+    /// `ca_file`: PEM roots beside the built-in ones. Of the limits, those until a connection stands. `env`: where the
+    /// HTTP client finds its proxy, too.
     #[must_use]
-    pub fn new(ca_file: Option<PathBuf>, limits: &Limits) -> Net {
-        Net { ca_file, steps: Steps { connect: limits.connect, tls: limits.tls }, clients: Default::default() }
+    pub fn new(ca_file: Option<PathBuf>, limits: &Limits, env: Env<'_>) -> Net {
+        let steps = Steps { connect: limits.connect, tls: limits.tls };
+        Net { ca_file, steps, proxy: proxy(env), clients: Default::default() }
+    }
+
+    /// The proxy for `https://`: host, port and the variable that names it, for those who ask why it fails.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 
     /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
@@ -125,15 +135,14 @@ impl Net {
 
 impl Default for Net {
     fn default() -> Net {
-        Net::new(None, &Limits::default())
+        Net::new(None, &Limits::default(), &|_| None)
     }
 }
 
 /// The proxy for `https://` that the environment names, with the variable's name. Its password is not said.
-#[must_use]
-pub fn proxy() -> Option<String> {
+fn proxy(env: Env<'_>) -> Option<String> {
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| {
-        let value = std::env::var(name).ok().filter(|value| !value.trim().is_empty())?;
+        let value = env(name)?;
         let url = Url::parse(&value).ok().filter(Url::has_host).or_else(|| Url::parse(&format!("http://{value}")).ok());
         Some(match url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?))) {
             Some((host, port)) => format!("the proxy {host}:{port} ({name})"),

@@ -161,7 +161,7 @@ impl Wire {
             sent = sending.body(departure.carry(body)).send() => sent,
             () = departure.overdue(connecting, head) => return Err(error::no_head(&departure, head, &caller)),
         };
-        let mut response = sent.map_err(|fault| error::unanswered(&fault, &departure, &caller))?;
+        let mut response = sent.map_err(|fault| error::unanswered(&fault, &departure, self.net.proxy(), &caller))?;
         let head =
             Head { status: response.status().as_u16(), headers: response.headers().clone(), at: SystemTime::now() };
         if let Some(call) = &self.call {
