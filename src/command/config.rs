@@ -122,9 +122,9 @@ pub enum Store {
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsTable {
-    /// Name look-up, TCP and TLS. Default 5,000.
+    /// Name look-up and TCP. Default 5,000.
     pub connect_ms: Option<NonZeroU64>,
-    /// TLS alone, within the time to connect.
+    /// The TLS handshake. Default 10,000.
     pub tls_ms: Option<NonZeroU64>,
     /// The head of a streamed answer. Default 120,000.
     pub head_ms: Option<NonZeroU64>,

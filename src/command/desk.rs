@@ -100,7 +100,7 @@ impl Desk {
         let catalog = Catalog::with(&config.provider)?;
         let limits = limits(&config.limits);
         let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));
-        Ok(Desk { catalog, net: Arc::new(Net::new(roots, limits.connect)), config, limits })
+        Ok(Desk { catalog, net: Arc::new(Net::new(roots, &limits, &env)), config, limits })
     }
 
     /// The model that is meant: by the flag, by `LLMX_MODEL`, by the project's or the user's file.
@@ -164,6 +164,7 @@ fn limits(table: &LimitsTable) -> Limits {
     let default = Limits::default();
     Limits {
         connect: given(table.connect_ms, default.connect),
+        tls: given(table.tls_ms, default.tls),
         head: given(table.head_ms, default.head),
         whole: given(table.whole_ms, default.whole),
         idle: given(table.idle_ms, default.idle),
