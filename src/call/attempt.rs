@@ -61,7 +61,7 @@ impl Attempt<'_, '_> {
         let (mut prepared, draft) = self.prepare()?;
         let id = uuid::Uuid::now_v7().to_string();
         let reservation = self.reserve(&id, &prepared, &draft)?;
-        let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_bound));
+        let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_cap));
         if let (Some(cap), Some(from)) = (reservation.cap(), clipped_from) {
             prepared.request.settings.max_tokens = u32::try_from(cap).ok();
             prepared.quote.ceiling = reservation.ceiling();
@@ -77,27 +77,19 @@ impl Attempt<'_, '_> {
         let bill = self.bill(&meter.answer, &outcome, &prepared);
         let total_ms = millis(meter.began.elapsed());
         let Head { request_id, redactor } = head.unwrap_or_default();
+        let timing =
+            Timing { first_token_ms: meter.first_token.map(millis), total_ms, elapsed_ms: total_ms, attempts: 1 };
         let mut report = CallReport {
             id,
             group: self.call.group.clone(),
-            name: self.target.name.clone(),
             region: provider.region().map(str::to_owned),
             request_id: request_id.or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
-            timing: Timing {
-                first_token_ms: meter.first_token.map(millis),
-                total_ms,
-                elapsed_ms: total_ms,
-                attempts: 1,
-            },
+            timing,
             answer: meter.answer,
-            outcome,
-            bill,
             failure,
             stopped,
             clipped_from,
-            earlier: Vec::new(),
-            alerts: Vec::new(),
-            unbooked: None,
+            ..CallReport::of(self.target.name.clone(), outcome, bill)
         };
         match self.settle(reservation, &report, &redactor) {
             Ok(alerts) => report.alerts = alerts,

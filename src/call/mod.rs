@@ -23,7 +23,7 @@ use crate::domain::report::{CallReport, Earlier, Stop};
 use crate::ledger::Ledger;
 use crate::pricing::Prices;
 use crate::provider::{Limits, Provider};
-pub use ask::priced_as;
+pub use ask::{ask, priced_as, requested_tier};
 use attempt::Attempt;
 pub use tries::Persistence;
 use tries::{Failed, Next, Other, Tries};
@@ -59,6 +59,8 @@ pub struct Call<'a> {
     pub guard: Guard<'a>,
     /// The id that calls made together share.
     pub group: Option<String>,
+    /// What was tried before this call, and did not do.
+    pub earlier: Vec<Earlier>,
     pub prices: &'a Prices,
     pub ledger: &'a Mutex<Ledger>,
     pub caller: &'a Caller,
@@ -108,7 +110,7 @@ impl Call<'_> {
         let began = Instant::now();
         let deadline = self.total.map(|total| began + total);
         let mut tries = Tries::default();
-        let mut earlier: Vec<Earlier> = Vec::new();
+        let mut earlier = self.earlier.clone();
         let mut targets = self.targets.iter().peekable();
         let mut target = targets.next().ok_or_else(|| Failure::new(ErrorClass::Config, "no model is named"))?;
         loop {
@@ -236,6 +238,7 @@ mod tests {
             persistence: Persistence::default(),
             guard: Guard::default(),
             group: None,
+            earlier: Vec::new(),
             prices: &Prices::bundled(),
             ledger: &Mutex::new(ledger),
             caller: &Caller::default(),

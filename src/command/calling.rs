@@ -77,6 +77,7 @@ impl Calling {
             persistence: self.persistence,
             guard: Guard { budgets: &self.budgets, purse: self.purse.as_ref(), floor: self.floor },
             group: group.map(str::to_owned),
+            earlier: Vec::new(),
             prices: &self.prices,
             ledger: &self.ledger,
             caller: &self.caller,

@@ -107,11 +107,17 @@ impl Desk {
     /// # Errors
     /// `config` where none is named anywhere: says which providers have credentials here; `not-found` for an unknown one.
     pub fn model(&self, flag: Option<&str>) -> Result<ModelName, Failure> {
-        let named = flag.map(str::to_owned).or_else(|| env("LLMX_MODEL")).or_else(|| self.config.model.clone());
-        let Some(named) = named else {
-            return Err(self.no_model());
-        };
-        self.catalog.model(self.config.alias.get(&named).unwrap_or(&named))
+        match self.wanted(flag) {
+            Some(wanted) => self.catalog.model(&wanted),
+            None => Err(self.no_model()),
+        }
+    }
+
+    /// What is named as the model, aliases resolved: it may also be a route.
+    #[must_use]
+    pub fn wanted(&self, flag: Option<&str>) -> Option<String> {
+        let named = flag.map(str::to_owned).or_else(|| env("LLMX_MODEL")).or_else(|| self.config.model.clone())?;
+        Some(self.config.alias.get(&named).cloned().unwrap_or(named))
     }
 
     /// The provider of a model, ready to be asked.

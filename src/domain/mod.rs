@@ -12,6 +12,7 @@ pub mod record;
 pub mod refusal;
 pub mod report;
 pub mod repricing;
+pub mod route;
 pub mod secret;
 pub mod untrusted;
 pub mod usage;

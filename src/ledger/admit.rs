@@ -143,7 +143,7 @@ fn admit(
     };
     let mut booked = Cow::Borrowed(call);
     if ceiling != call.ceiling || cap.is_some() {
-        let clipped_from = cap.and(claim.cap.or(claim.quote.output_bound)).or(call.clipped_from);
+        let clipped_from = cap.and(claim.cap.or(claim.quote.output_cap)).or(call.clipped_from);
         booked = Cow::Owned(NewCall { ceiling, clipped_from, ..call.clone() });
     }
     let seq = books::add_call(books, &accounts, &booked, opened_ms, owner)?;
@@ -192,7 +192,7 @@ fn judged(standings: &[Standing], claim: &Claim<'_>) -> Verdict {
     }
     let room = hard().map(left).min().unwrap_or_default();
     // A ceiling that is not known fits nowhere.
-    let cap = claim.cap.or(claim.quote.output_bound);
+    let cap = claim.cap.or(claim.quote.output_cap);
     let fitting = cap.and_then(|cap| claim.quote.fitting(cap, clamped(room)));
     if let (Some((cap, ceiling)), Some(floor)) = (fitting, claim.floor)
         && cap >= floor

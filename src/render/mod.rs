@@ -12,4 +12,5 @@ pub mod markdown;
 pub mod models;
 pub mod providers;
 pub mod repricing;
+pub mod route;
 pub mod terminal;
