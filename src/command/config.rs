@@ -430,7 +430,10 @@ mod tests {
         );
         let failure = read("", Some(&format!("# command\n\n{user}"))).expect_err("refused");
         assert_eq!(failure.class, ErrorClass::Config);
-        assert!(failure.message.contains(".llmx.toml:5:") && failure.message.contains("check.command"), "{failure:?}");
+        assert!(
+            failure.message.contains(".llmx.toml:5:11: ") && failure.message.contains("check.command"),
+            "{failure:?}"
+        );
     }
 
     #[test]

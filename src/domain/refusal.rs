@@ -102,7 +102,7 @@ impl Standing {
         let account = &self.budget.account;
         match (self.span.to_ms, account.window) {
             (Some(to_ms), _) => {
-                format!("resets at {} (in {})", account.zone.shows(to_ms), duration(to_ms.saturating_sub(now_ms)))
+                format!("resets at {} (in {})", account.zone.told(to_ms), duration(to_ms.saturating_sub(now_ms)))
             }
             (None, Window::Rolling { .. }) => format!("room comes as its calls become older than {}", account.window),
             (None, Window::Hour | Window::Day | Window::Week | Window::Month { .. } | Window::Total) => {

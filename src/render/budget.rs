@@ -113,7 +113,7 @@ fn row(standing: &Standing) -> [String; 9] {
         free,
         standing.percent().map_or("–".to_owned(), |percent| format!("{percent}%")),
         match (standing.span.to_ms, budget.account.window) {
-            (Some(to_ms), _) => zone.shows(to_ms),
+            (Some(to_ms), _) => zone.told(to_ms),
             (None, Window::Rolling { .. }) => "as calls get older".to_owned(),
             (None, _) => "never".to_owned(),
         },
