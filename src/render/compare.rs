@@ -92,7 +92,8 @@ fn shown(comparison: &Comparison, diff: bool) -> Vec<Shown<'_>> {
         Some(Shown { lane, text, remark, marks: None })
     });
     let mut answers: Vec<Shown<'_>> = answers.collect();
-    if diff {
+    // Of a single answer every word is its own.
+    if diff && answers.len() > 1 {
         let texts: Vec<&str> = answers.iter().map(|answer| answer.text.as_str()).collect();
         let marks = words::only_here(&texts);
         for (answer, marks) in answers.iter_mut().zip(marks) {

@@ -7,9 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::{Shown, View, matrix, order, shown, tell};
+use crate::domain::comparison::spread::Spread;
 use crate::domain::comparison::{Comparison, Lane, Run};
+use crate::domain::money::Usd;
 use crate::domain::untrusted::{one_line, visible};
-use crate::domain::usage::Meter;
+use crate::domain::usage::{Meter, Usage};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -53,7 +55,7 @@ fn source(text: &str) -> String {
 
 fn head(comparison: &Comparison, view: &View, prompt: &str) -> String {
     let said = if prompt.is_empty() { format!("{} prompts", comparison.cases.len()) } else { prompt.to_owned() };
-    let verdict = tell::verdict(comparison, view.exit);
+    let verdict = tell::verdict(comparison, view.exit).replace("    ", " · ");
     let (answered, rest) = verdict.split_once(" answered").unwrap_or((&verdict, ""));
     format!(
         "<h1>Comparison of {} models</h1>\n<p class=\"prompt\" dir=\"auto\">{}</p>\n<p class=\"sum\"><strong>{}</strong> answered{}</p>\n",
@@ -64,20 +66,38 @@ fn head(comparison: &Comparison, view: &View, prompt: &str) -> String {
     )
 }
 
-/// A cell of the figures: what stands in it, and the number that it is sorted by.
-type Cell = (String, Option<i128>);
+/// A cell of the figures.
+struct Cell {
+    said: String,
+    /// A second, smaller line.
+    below: Option<String>,
+    /// The number that it is sorted by.
+    value: Option<i128>,
+}
+
+impl Cell {
+    fn of(said: String, below: Option<String>, value: Option<i128>) -> Cell {
+        Cell { said, below, value }
+    }
+}
 
 fn figures(comparison: &Comparison, view: &View) -> String {
-    const HEADS: [&str; 7] = ["first token", "total", "tokens/s", "in (cached)", "out (reasoning)", "cost", "checks"];
+    let told = |of: fn(&Usage) -> Option<u64>| {
+        let runs = comparison.lanes.iter().flat_map(|lane| &lane.runs).filter_map(Run::report);
+        runs.filter_map(|report| report.outcome.usage()).any(|usage| of(usage).is_some_and(|count| count > 0))
+    };
+    let input = if told(|usage| usage.get(Meter::CacheRead)) { "in (cached)" } else { "in" };
+    let output = if told(|usage| usage.reasoning) { "out (reasoning)" } else { "out" };
+    let heads = ["first token", "total", "tokens/s", input, output, "cost", "checks"];
     let checked = comparison.lanes.iter().flat_map(|lane| &lane.runs).any(|run| !run.checks.is_empty());
-    let count = if checked { HEADS.len() } else { HEADS.len() - 1 };
+    let count = if checked { heads.len() } else { heads.len() - 1 };
     let sortable =
         |head: &str, class: &str| format!("<th scope=\"col\"{class}><button type=\"button\">{head}</button></th>");
     let mut text = "<h2>Figures</h2>\n<div class=\"scroll\"><table class=\"sortable\" id=\"figures\">\n".to_owned();
     text.push_str(&format!("<caption>{}</caption>\n<thead><tr>", caption(comparison)));
     text.push_str(&sortable("model", ""));
     text.push_str(&sortable("status", ""));
-    for head in &HEADS[..count] {
+    for head in &heads[..count] {
         text.push_str(&sortable(head, " class=\"number\""));
     }
     text.push_str("</tr></thead>\n<tbody>\n");
@@ -88,10 +108,12 @@ fn figures(comparison: &Comparison, view: &View) -> String {
         text.push_str(&format!("<tr><th scope=\"row\">{}</th>", escaped(&one_line(&lane.label))));
         text.push_str(&format!("<td class=\"{class}\">{}</td>", escaped(&tell::status(lane))));
         let best = [None, fastest[at].then_some("fastest"), None, None, None, cheapest[at].then_some("cheapest"), None];
-        for ((said, value), best) in cells(lane).into_iter().zip(best).take(count) {
-            let value = value.map(|value| value.to_string()).unwrap_or_default();
-            let best = best.map(|word| format!(" <span class=\"good best\">{word}</span>")).unwrap_or_default();
-            text.push_str(&format!("<td class=\"number\" data-value=\"{value}\">{}{best}</td>", escaped(&said)));
+        for (cell, best) in cells(lane).into_iter().zip(best).take(count) {
+            let value = cell.value.map(|value| value.to_string()).unwrap_or_default();
+            let below = cell.below.map(|below| format!("<small>{}</small>", escaped(&below))).unwrap_or_default();
+            let best = best.map(|word| format!("<small class=\"good\">{word}</small>")).unwrap_or_default();
+            let said = escaped(&cell.said);
+            text.push_str(&format!("<td class=\"number\" data-value=\"{value}\">{said}{below}{best}</td>"));
         }
         text.push_str("</tr>\n");
     }
@@ -108,37 +130,33 @@ fn caption(comparison: &Comparison) -> &'static str {
 }
 
 fn cells(lane: &Lane) -> [Cell; 7] {
-    let none = || (tell::NONE.to_owned(), None);
-    let times = |spread: Option<crate::domain::comparison::spread::Spread<u64>>| {
+    let none = || Cell::of(tell::NONE.to_owned(), None, None);
+    let times = |spread: Option<Spread<u64>>| {
         spread.map_or_else(none, |spread| {
-            let range = tell::range(&spread).map(|range| format!(" ({range})")).unwrap_or_default();
-            (format!("{}{range}", tell::seconds(spread.median)), Some(i128::from(spread.median)))
+            Cell::of(tell::seconds(spread.median), tell::range(&spread), Some(i128::from(spread.median)))
         })
     };
-    let counts = |of: fn(&crate::domain::usage::Usage) -> Option<u64>,
-                  part: fn(&crate::domain::usage::Usage) -> Option<u64>| {
+    let counts = |of: fn(&Usage) -> Option<u64>, part: fn(&Usage) -> Option<u64>| {
         let usages = || lane.runs.iter().filter_map(Run::report).filter_map(|report| report.outcome.usage());
-        let middle = |of: fn(&crate::domain::usage::Usage) -> Option<u64>| {
-            crate::domain::comparison::spread::Spread::of(usages().filter_map(of).collect()).map(|spread| spread.median)
-        };
+        let middle =
+            |of: fn(&Usage) -> Option<u64>| Spread::of(usages().filter_map(of).collect()).map(|spread| spread.median);
         middle(of).map_or_else(none, |count| {
             let part = middle(part).filter(|part| *part > 0).map(|part| format!(" ({part})")).unwrap_or_default();
-            (format!("{count}{part}"), Some(i128::from(count)))
+            Cell::of(format!("{count}{part}"), None, Some(i128::from(count)))
         })
     };
     let checks = || lane.runs.iter().flat_map(|run| &run.checks);
     let passed = checks().filter(|check| check.passed).count();
+    let all = checks().count();
+    let speed = lane.speed().map(|speed| speed.median);
     [
         times(lane.first()),
         times(lane.total()),
-        lane.speed().map_or_else(none, |speed| (speed.median.to_string(), Some(i128::from(speed.median)))),
-        counts(|usage| usage.prompt_total(), |usage| usage.get(Meter::CacheRead)),
+        speed.map_or_else(none, |speed| Cell::of(speed.to_string(), None, Some(i128::from(speed)))),
+        counts(Usage::prompt_total, |usage| usage.get(Meter::CacheRead)),
         counts(|usage| usage.get(Meter::Output), |usage| usage.reasoning),
-        (tell::cost(lane), lane.cost().map(|cost| i128::from(cost.median.picos))),
-        match checks().count() {
-            0 => none(),
-            all => (format!("{passed}/{all}"), Some(passed as i128)),
-        },
+        Cell::of(tell::cost(lane), None, lane.cost().map(|cost| i128::from(cost.median.picos))),
+        if all == 0 { none() } else { Cell::of(format!("{passed}/{all}"), None, i128::try_from(passed).ok()) },
     ]
 }
 
@@ -164,7 +182,7 @@ fn plots(comparison: &Comparison, view: &View) -> String {
     });
     let costs = lanes.iter().filter_map(|lane| {
         let cost = lane.cost()?;
-        let picos = |usd: crate::domain::money::Usd| usd.picos.max(0).unsigned_abs();
+        let picos = |usd: Usd| usd.picos.max(0).unsigned_abs();
         Some(Bar {
             label: one_line(&lane.label),
             said: tell::cost(lane),
@@ -289,7 +307,7 @@ fn list(title: &str, items: &[String]) -> String {
 fn judgement(comparison: &Comparison) -> String {
     let Some(judged) = &comparison.judged else { return String::new() };
     let mut text = format!(
-        "<h2>Judged by {}</h2>\n<div class=\"scroll\"><table class=\"sortable\">\n<caption>{} Names were not shown, and each pair was judged in both orders; {}.</caption>\n<thead><tr>",
+        "<h2>Judged by {}</h2>\n<div class=\"scroll\"><table class=\"sortable\">\n<caption>Criteria: {}. Names were not shown, and each pair was judged in both orders; {}.</caption>\n<thead><tr>",
         escaped(&one_line(&judged.model)),
         escaped(&one_line(&judged.criteria)),
         escaped(&tell::judging(judged.cost))

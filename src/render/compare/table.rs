@@ -1,8 +1,10 @@
 //! The figures of a comparison: one row per model, what failed and what to do about it, the sum.
 
 use super::{View, lay, matrix, order, tell};
-use crate::domain::comparison::{Comparison, Lane, RUNS_TO_TELL, Run};
+use crate::domain::comparison::spread::Spread;
+use crate::domain::comparison::{Comparison, Lane, RUNS_TO_TELL, Run, Score};
 use crate::domain::failure::Failure;
+use crate::domain::report::CallReport;
 use crate::domain::untrusted::one_line;
 use crate::domain::usage::Meter;
 
@@ -33,12 +35,20 @@ pub fn table(comparison: &Comparison, view: &View) -> String {
     text
 }
 
+/// The least important go first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaves {
+    First,
+    Second,
+    Never,
+}
+
 /// One column of figures.
 struct Column {
     head: &'static str,
     right: bool,
-    /// It stays where the screen has no room for all.
-    stays: bool,
+    /// When it goes where the screen has no room for all.
+    leaves: Leaves,
     cells: Vec<String>,
 }
 
@@ -64,29 +74,30 @@ fn figures(comparison: &Comparison, view: &View) -> String {
     if fits(&all) {
         return all;
     }
-    let kept: Vec<Column> = columns_kept(&columns);
-    let narrow = narrow(&labels, &lanes, &statuses, &kept, &marks(true));
-    if fits(&narrow) {
-        return narrow;
+    for least in [Leaves::Second, Leaves::Never] {
+        let kept: Vec<Column> = copied(columns.iter().filter(|column| column.leaves >= least));
+        let narrow = narrow(&labels, &lanes, &statuses, &kept, &marks(true));
+        if fits(&narrow) {
+            return narrow;
+        }
     }
-    let cells: Vec<&Column> = columns.iter().filter(|column| column.stays).collect();
-    below(&labels, &statuses, &cells, &marks(false), view.screen.width)
+    let kept: Vec<&Column> = columns.iter().filter(|column| column.leaves > Leaves::First).collect();
+    below(&labels, &statuses, &kept, &marks(false), view.screen.width)
 }
 
-fn columns_kept(columns: &[Column]) -> Vec<Column> {
-    let kept = columns.iter().filter(|column| column.stays);
-    kept.map(|column| Column { cells: column.cells.clone(), ..*column }).collect()
+fn copied<'a>(columns: impl Iterator<Item = &'a Column>) -> Vec<Column> {
+    columns.map(|column| Column { cells: column.cells.clone(), ..*column }).collect()
 }
 
 fn columns(comparison: &Comparison, lanes: &[&Lane]) -> Vec<Column> {
     let repeated = comparison.repeated();
-    let column = |head, stays, cell: &dyn Fn(&Lane) -> Option<String>| Column {
+    let column = |head, leaves, cell: &dyn Fn(&Lane) -> Option<String>| Column {
         head,
         right: true,
-        stays,
+        leaves,
         cells: lanes.iter().map(|lane| cell(lane).unwrap_or_else(|| tell::NONE.to_owned())).collect(),
     };
-    let middle = |spread: Option<crate::domain::comparison::spread::Spread<u64>>| spread.map(|spread| spread.median);
+    let middle = |spread: Option<Spread<u64>>| spread.map(|spread| spread.median);
     let cached = |lane: &Lane| count(lane, |run| run.outcome.usage()?.get(Meter::CacheRead)).filter(|count| *count > 0);
     let thought = |lane: &Lane| count(lane, |run| run.outcome.usage()?.reasoning).filter(|count| *count > 0);
     let any_cached = lanes.iter().any(|lane| cached(lane).is_some());
@@ -96,24 +107,24 @@ fn columns(comparison: &Comparison, lanes: &[&Lane]) -> Vec<Column> {
         None => count.to_string(),
     };
     let output = |lane: &Lane| count(lane, |run| run.outcome.usage()?.get(Meter::Output));
-    let mut columns = vec![column("first", true, &|lane| middle(lane.first()).map(tell::seconds))];
+    let mut columns = vec![column("first", Leaves::Never, &|lane| middle(lane.first()).map(tell::seconds))];
     if repeated {
-        columns.push(column("p10–p90", false, &|lane| tell::range(&lane.first()?)));
+        columns.push(column("p10–p90", Leaves::First, &|lane| tell::range(&lane.first()?)));
     }
-    columns.push(column("total", true, &|lane| ended(lane).map(tell::seconds)));
+    columns.push(column("total", Leaves::Never, &|lane| ended(lane).map(tell::seconds)));
     if repeated {
-        columns.push(column("p10–p90", true, &|lane| tell::range(&lane.total()?)));
+        columns.push(column("p10–p90", Leaves::Second, &|lane| tell::range(&lane.total()?)));
     }
-    columns.push(column("tok/s", true, &|lane| middle(lane.speed()).map(|speed| speed.to_string())));
-    columns.push(column(if any_cached { "in (cached)" } else { "in" }, false, &|lane| {
+    columns.push(column("tok/s", Leaves::Never, &|lane| middle(lane.speed()).map(|speed| speed.to_string())));
+    columns.push(column(if any_cached { "in (cached)" } else { "in" }, Leaves::First, &|lane| {
         Some(with(count(lane, |run| run.outcome.usage()?.prompt_total())?, cached(lane)))
     }));
-    columns.push(column(if any_thought { "out (reasoning)" } else { "out" }, true, &|lane| {
+    columns.push(column(if any_thought { "out (reasoning)" } else { "out" }, Leaves::Never, &|lane| {
         Some(with(output(lane)?, thought(lane)))
     }));
-    columns.push(column("cost", true, &|lane| Some(tell::cost(lane))));
+    columns.push(column("cost", Leaves::Never, &|lane| Some(tell::cost(lane))));
     if lanes.iter().flat_map(|lane| &lane.runs).any(|run| !run.checks.is_empty()) {
-        columns.push(column("checks", true, &|lane| {
+        columns.push(column("checks", Leaves::Second, &|lane| {
             let checks = || lane.runs.iter().flat_map(|run| &run.checks);
             let passed = checks().filter(|check| check.passed).count();
             (checks().count() > 0).then(|| format!("{passed}/{}", checks().count()))
@@ -123,10 +134,10 @@ fn columns(comparison: &Comparison, lanes: &[&Lane]) -> Vec<Column> {
 }
 
 /// The middle of a count over the answers; of a single call also where it failed.
-fn count(lane: &Lane, of: impl Fn(&crate::domain::report::CallReport) -> Option<u64>) -> Option<u64> {
+fn count(lane: &Lane, of: impl Fn(&CallReport) -> Option<u64>) -> Option<u64> {
     let reports = lane.runs.iter().filter_map(Run::report);
     let counted = reports.filter_map(of).collect();
-    crate::domain::comparison::spread::Spread::of(counted).map(|spread| spread.median)
+    Spread::of(counted).map(|spread| spread.median)
 }
 
 /// When it ended, also where it failed.
@@ -137,10 +148,15 @@ fn ended(lane: &Lane) -> Option<u64> {
 
 /// Rows with everything beside; `statuses` in a column of their own.
 fn beside(labels: &[String], statuses: Option<&[String]>, columns: &[Column], marks: &[String]) -> String {
-    let mut all = vec![Column { head: "", right: false, stays: true, cells: labels.to_vec() }];
-    all.extend(statuses.map(|cells| Column { head: "status", right: false, stays: true, cells: cells.to_vec() }));
-    all.extend(columns_all(columns));
-    all.push(Column { head: "", right: false, stays: true, cells: marks.to_vec() });
+    let mut all = vec![Column { head: "", right: false, leaves: Leaves::Never, cells: labels.to_vec() }];
+    all.extend(statuses.map(|cells| Column {
+        head: "status",
+        right: false,
+        leaves: Leaves::Never,
+        cells: cells.to_vec(),
+    }));
+    all.extend(copied(columns.iter()));
+    all.push(Column { head: "", right: false, leaves: Leaves::Never, cells: marks.to_vec() });
     let widths: Vec<usize> = all.iter().map(wide).collect();
     let line = |cell: &dyn Fn(&Column) -> String| {
         let cells = all.iter().zip(&widths).map(|(column, width)| placed(&cell(column), column, *width));
@@ -151,10 +167,6 @@ fn beside(labels: &[String], statuses: Option<&[String]>, columns: &[Column], ma
         text.push_str(&line(&|column| column.cells[row].clone()));
     }
     text
-}
-
-fn columns_all(columns: &[Column]) -> impl Iterator<Item = Column> {
-    columns.iter().map(|column| Column { cells: column.cells.clone(), ..*column })
 }
 
 /// Rows without a status: the words of what failed stand in place of the figures.
@@ -291,10 +303,10 @@ fn judgement(comparison: &Comparison, width: Option<usize>) -> Vec<String> {
     ranked.sort_by_key(|at| std::cmp::Reverse(judged.scores[*at].halves()));
     let lanes: Vec<&Lane> = ranked.iter().map(|at| &comparison.lanes[*at]).collect();
     let labels: Vec<String> = lanes.iter().map(|lane| one_line(&lane.label)).collect();
-    let column = |head, of: fn(&crate::domain::comparison::Score) -> u32| Column {
+    let column = |head, of: fn(&Score) -> u32| Column {
         head,
         right: true,
-        stays: true,
+        leaves: Leaves::Never,
         cells: ranked.iter().map(|at| of(&judged.scores[*at]).to_string()).collect(),
     };
     let columns = [column("wins", |s| s.wins), column("ties", |s| s.ties), column("losses", |s| s.losses)];

@@ -64,7 +64,7 @@ fn class(failure: &Failure, region: Option<&str>) -> String {
         ErrorClass::InvalidRequest => "request refused".to_owned(),
         ErrorClass::Overloaded => "overloaded".to_owned(),
         ErrorClass::Timeout => "timed out".to_owned(),
-        ErrorClass::Network => "no connection".to_owned(),
+        ErrorClass::Network => "network error".to_owned(),
         ErrorClass::Protocol => "broken answer".to_owned(),
         ErrorClass::Budget => "over budget".to_owned(),
         ErrorClass::Ledger => "not booked".to_owned(),
