@@ -239,6 +239,9 @@ mod tests {
     #[test]
     fn marked_words_that_follow_one_another_are_one_mark() {
         assert_eq!(marked("a big tree, here", &[2..5, 6..10, 12..16], false), "a {+big tree+}, {+here+}");
-        assert_eq!(lines("one two", Some(&[4..7]), Some(4), true), ["one", "\u{1b}[92mtwo\u{1b}[0m"]);
+        assert_eq!(
+            lines("one two", Some(std::slice::from_ref(&(4..7))), Some(4), true),
+            ["one", "\u{1b}[92mtwo\u{1b}[0m"]
+        );
     }
 }

@@ -188,13 +188,13 @@ fn narrow(labels: &[String], lanes: &[&Lane], statuses: &[String], columns: &[Co
     }
     let mut shown = lines.lines();
     let mut text = shown.next().map(|head| format!("{head}\n")).unwrap_or_default();
-    for row in 0..labels.len() {
+    for (row, status) in statuses.iter().enumerate() {
         if answered(row) {
             text.push_str(shown.next().unwrap_or_default());
         } else {
             let amount = columns.iter().filter(|column| column.head == "cost").map(|column| &column.cells[row]);
             let spent: String = amount.filter(|cell| *cell != tell::NONE).map(|cell| format!(", {cell}")).collect();
-            text.push_str(&format!("{}{}{}{spent}", named(row), " ".repeat(GAP), statuses[row]));
+            text.push_str(&format!("{}{}{}{spent}", named(row), " ".repeat(GAP), status));
         }
         text.push('\n');
     }
