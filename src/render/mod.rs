@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod call;
+pub mod compare;
 pub mod draft;
 pub mod extract;
 mod face;
