@@ -186,7 +186,10 @@ fn what_cannot_be_decided_is_an_error_that_says_what_to_do() {
     llmx(&two, &["route", "explain", "hi"]).run().exits(2).says(&["-m route/auto, route/other"]);
     llmx(&two, &["route", "explain", "-m", "sim/echo", "hi"]).run().exits(2).says(&["\"sim/echo\" is no route"]);
     llmx(&two, &["route", "explain", "-m", "route/third", "hi"]).run().exits(4).says(&["no route is called \"third\""]);
-    llmx(&two, &["route", "explain", "-m", "route/auto", "--tag", "x", "hi"]).run().exits(2).says(&["--tag x"]);
+    llmx(&two, &["route", "explain", "-m", "route/auto", "--tag", "x", "hi"])
+        .run()
+        .exits(2)
+        .says(&["--tag: a tag has a key and a value"]);
     let misspelt = "[[route.auto.rule]]\nwhen = { attachments = true }\nmodels = [\"opnai/gpt-4o\"]\n[[route.auto.rule]]\nmodels = [\"sim/echo\"]\n";
     llmx(misspelt, &["route", "explain", "hi"])
         .run()
@@ -207,5 +210,59 @@ fn a_project_may_route_and_may_not_run_a_program() {
     let done = llmx("", &["route", "explain", "-j", "hi"]).file(".llmx.toml", project).run().exits(0);
     assert_eq!(done.json()["route"], "mine");
     let hostile = "[route.mine.cascade]\nmodels = [\"sim/echo\"]\n[route.mine.cascade.check]\ncommand = [\"./evil\"]\n";
-    llmx("", &["route", "list"]).file(".llmx.toml", hostile).run().exits(2).says(&[".llmx.toml:4: ", "check.command"]);
+    llmx("", &["route", "list"])
+        .file(".llmx.toml", hostile)
+        .run()
+        .exits(2)
+        .says(&[".llmx.toml:4:1: ", "check.command"]);
+}
+
+#[test]
+fn chat_asks_the_model_that_the_route_chose_and_says_why() {
+    let done = llmx(&one_rule(&["sim/echo"]), &["chat", "-m", "route/auto", "hi"]).run().exits(0).prints("hi\n");
+    done.says(&["route/auto, rule 1: sim/echo (free)"]);
+    llmx(&one_rule(&["sim/echo"]), &["chat", "-q", "-m", "route/auto", "hi"])
+        .run()
+        .exits(0)
+        .prints("hi\n")
+        .stays_quiet();
+    let none = "[[route.auto.rule]]\nwhen = { tools = true }\nmodels = [\"sim/echo\"]\n";
+    llmx(none, &["chat", "-m", "route/auto", "hi"]).run().exits(4).prints("").says(&["leads to no model", "try:"]);
+}
+
+#[test]
+fn the_models_behind_the_first_stand_in_for_it() {
+    let rule = "[[route.auto.rule]]\nmodels = [\"sim/error?class=quota\", \"sim/echo\"]\npick = \"first\"\n";
+    let done = llmx(rule, &["chat", "-m", "route/auto", "-j", "hi"]).run().exits(0);
+    let object = done.json();
+    assert_eq!((&object["model"], &object["text"]), (&json!("echo"), &json!("hi")));
+    assert_eq!(object["earlier"][0]["error"]["class"], "quota");
+}
+
+#[test]
+fn a_cascade_asks_the_next_model_where_an_answer_does_not_stand_its_check() {
+    let cascade = |check: &str| {
+        format!("[route.auto.cascade]\nmodels = [\"sim/lorem?tokens=4\", \"sim/echo\"]\ncheck = {{ {check} }}\n")
+    };
+    let asked =
+        |check: &str| llmx(&cascade(check), &["chat", "-m", "route/auto", "-j", "hi there"]).run().exits(0).json();
+    let escalated = asked("regex = \"there\"");
+    assert_eq!((&escalated["text"], &escalated["timing"]["attempts"]), (&json!("hi there"), &json!(2)));
+    let kept = asked("regex = \"Lorem\"");
+    assert_eq!((&kept["model"], &kept["timing"]["attempts"]), (&json!("lorem?tokens=4"), &json!(1)));
+    // What does not stand is not shown, and what stands is shown once.
+    for (check, text) in [("regex = \"there\"", "hi there\n"), ("regex = \"Lorem\"", "Lorem ipsum dolor sit\n")] {
+        llmx(&cascade(check), &["chat", "-m", "route/auto", "hi there"]).run().exits(0).prints(text);
+    }
+}
+
+#[test]
+fn both_calls_of_a_cascade_stand_in_the_books_and_the_second_points_at_the_first() {
+    let config = "[route.auto.cascade]\nmodels = [\"sim/lorem?tokens=4\", \"sim/echo\"]\ncheck = { regex = \"hi\" }\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let books = folder.path().join("ledger.db");
+    llmx(config, &["chat", "-m", "route/auto", "hi"]).env("LLMX_DB", &books).run().exits(0);
+    let calls = llmx("", &["logs", "-j"]).env("LLMX_DB", &books).run().exits(0).json()["calls"].clone();
+    assert_eq!(calls.as_array().map(Vec::len), Some(2), "{calls}");
+    assert_eq!(calls[0]["retry_of"], calls[1]["id"]);
 }

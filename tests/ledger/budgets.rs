@@ -332,7 +332,7 @@ fn a_limit_that_is_lowered_below_what_was_spent_is_over_and_refuses() {
     spend(&mut ledger, "a", &[], 7, NOON);
     ledger.set_budget(&budget("day", 5), NOON).expect("lowered");
     assert_eq!(standing(&mut ledger, &budget("day", 5), NOON).over(), usd(2));
-    let asked = Quote { output_bound: Some(100), output_token: Some(usd(1)), ..quote(100) };
+    let asked = Quote { output_cap: Some(100), output_token: Some(usd(1)), ..quote(100) };
     let admission = ledger.admit(&call("b"), &claim(&[], &asked), NOON).expect("answered");
     assert_eq!(refused(admission).cap_that_fits, None, "nothing fits below nothing");
     let _open = granted(ask(&mut ledger, "tomorrow", &[], 5, NOON + 24 * HOUR));
@@ -439,7 +439,7 @@ fn a_soft_budget_refuses_nothing() {
 /// Ten for the prompt, and one for each token of the answer.
 fn long(cap: u64) -> Quote {
     let ceiling = 10 + i64::try_from(cap).expect("small");
-    Quote { output_bound: Some(cap), output_token: Some(usd(1)), ..quote(ceiling) }
+    Quote { output_cap: Some(cap), output_token: Some(usd(1)), ..quote(ceiling) }
 }
 
 #[test]
