@@ -161,17 +161,28 @@ impl Attempt<'_, '_> {
     }
 
     fn bill(&self, answer: &Answer, outcome: &Outcome, prepared: &Prepared) -> Bill {
-        let called = Called {
+        let served = answer.model_served.as_deref();
+        self.call.prices.bill(&self.called(answer, prepared, served, Some(&prepared.quote)), outcome)
+    }
+
+    /// `quote`: what was said before the call, and bounds what is not known after it.
+    fn called<'c>(
+        &self,
+        answer: &Answer,
+        prepared: &'c Prepared,
+        served: Option<&'c str>,
+        quote: Option<&'c Quote>,
+    ) -> Called<'c> {
+        Called {
             name: &prepared.place,
-            served: answer.model_served.as_deref(),
+            served,
             at: Moment::from_ms(prepared.opened_ms),
             context: &prepared.context,
-            quote: Some(&prepared.quote),
+            quote,
             request_bytes: Some(prepared.request_bytes),
             answer_bytes: answer.bytes(),
             simulated: matches!(self.target.provider, Provider::Sim(_)),
-        };
-        self.call.prices.bill(&called, outcome)
+        }
     }
 
     /// Books what became of the call. Where that fails the answer stands all the same. A server may say the key that it
@@ -263,7 +274,11 @@ impl Attempt<'_, '_> {
     /// cap that it was sent, since the reservation fitted.
     fn purse_is_empty(&self, answer: &Answer, prepared: &Prepared) -> Option<Failure> {
         let purse = *self.call.guard.purse?.lock().unwrap_or_else(PoisonError::into_inner);
-        let so_far = self.bill(answer, &Outcome::Unconfirmed { seen: answer.usage.clone() }, prepared).total?;
+        let seen = Outcome::Unconfirmed { seen: answer.usage.clone() };
+        // A model that the response names and nobody can price must not keep the purse open: the asked one's rates hold.
+        let so_far = [answer.model_served.as_deref(), None]
+            .into_iter()
+            .find_map(|served| self.call.prices.bill(&self.called(answer, prepared, served, None), &seen).total)?;
         let spent = sum(purse.spent, Some(so_far));
         (spent > purse.limit).then(|| {
             let message = format!("stopped at about ${spent}: --max-cost ${} is passed", purse.limit);

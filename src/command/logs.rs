@@ -9,9 +9,10 @@ use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::instant::since;
 use crate::domain::money::Usd;
 use crate::domain::report::Stop;
+use crate::domain::untrusted::json_line;
 use crate::ledger::{Comparison, Ledger, LogFilter};
-use crate::render::logs;
 use crate::render::terminal::{Terminal, Written};
+use crate::render::{budget, logs};
 
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -33,6 +34,9 @@ pub struct LogsArgs {
     /// Only calls that failed
     #[arg(long)]
     failed: bool,
+    /// The calls that a budget refused, in place of those that were made: nothing of them was sent
+    #[arg(long, conflicts_with_all = ["text", "since", "model", "failed", "cost"])]
+    refused: bool,
     /// Only calls whose cost in USD compares so: '>0.1', '<=2'
     #[arg(long, value_name = "COMPARISON")]
     cost: Option<String>,
@@ -73,6 +77,19 @@ pub fn run(args: &LogsArgs) -> Result<u8, Failure> {
                 (false, false) => logs::page(&record),
             };
             print(&text, global)
+        }
+        None if args.refused => {
+            let records = opened(&args.global)?.last_refusals(args.number)?;
+            let text = if args.json {
+                let refused: Vec<_> = records.iter().map(budget::explained_object).collect();
+                json_line(&json!({"schema": 1, "refused": refused}))
+            } else if records.is_empty() {
+                note("no call was refused", &args.global);
+                String::new()
+            } else {
+                budget::refusals(&records)
+            };
+            print(&text, &args.global)
         }
         None => {
             let filter = filter(args)?;

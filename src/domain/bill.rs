@@ -132,7 +132,7 @@ pub struct Quote {
     pub output_token: Option<Usd>,
     /// A price is known; else `ceiling` is none because there is none.
     pub priced: bool,
-    /// Why there is no ceiling.
+    /// Why there is no ceiling; where there is one, the parts that it was made from: bounds, rates and where they stand.
     pub reasons: Vec<String>,
 }
 

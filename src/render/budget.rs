@@ -206,6 +206,24 @@ pub fn explained(record: &RefusalRecord) -> String {
     text
 }
 
+/// Calls that were refused, a line each.
+#[must_use]
+pub fn refusals(records: &[RefusalRecord]) -> String {
+    let head = ["refused (UTC)", "model", "needed", "by", "why"].map(str::to_owned);
+    let rows = records.iter().map(|RefusalRecord { at_ms, call, refusal }| {
+        let by: Vec<&str> = refusal.by.iter().map(|by| by.standing.budget.name.as_str()).collect();
+        let why = refusal.by.first().map_or("", |by| by.why.as_str());
+        [
+            utc(*at_ms).trim_end_matches('Z').to_owned(),
+            one_line(&model(call)),
+            refusal.needed.map_or("unknown".to_owned(), |needed| format!("${needed}")),
+            one_line(&by.join(", ")),
+            why.to_owned(),
+        ]
+    });
+    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), &[2])
+}
+
 fn model(call: &NewCall) -> String {
     let region = call.region.as_ref().map(|region| format!("@{region}")).unwrap_or_default();
     format!("{}{region}/{}", call.provider, call.model)
@@ -328,6 +346,14 @@ pub fn refused(refusal: &Refusal) -> Map<String, Value> {
     map.insert("reasons".into(), json!(refusal.reasons));
     map.insert("others".into(), refusal.by.iter().skip(1).map(part).collect());
     map
+}
+
+/// A budget that reached a percent at which it warns, as JSON.
+#[must_use]
+pub fn alerted(alert: &Alert) -> Value {
+    let mut object = object(&alert.standing);
+    object["percent_reached"] = alert.percent.into();
+    object
 }
 
 /// The arithmetic of a refusal as JSON.

@@ -62,6 +62,7 @@ pub fn object(report: &CallReport) -> Value {
             "attempts": report.timing.attempts,
         },
         "earlier": report.earlier.iter().map(earlier).collect::<Vec<_>>(),
+        "alerts": report.alerts.iter().map(budget::alerted).collect::<Vec<_>>(),
         "ignored": answer.ignored,
         "notes": notes(report),
         "error": report.failure.as_ref().map(error),
