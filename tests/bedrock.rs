@@ -460,7 +460,7 @@ fn class_of(kind: &str, words: &str) -> ErrorClass {
 // ---- what is sent ----
 
 #[tokio::test]
-async fn what_goes_out_is_the_draft_byte_for_byte_and_signed() {
+async fn what_goes_out_is_the_draft_with_the_calls_id_and_signed() {
     let server = Server::always(Reply::stream(hello().concat())).await;
     let provider = open(NOVA, &at(&server), REGION).expect("opens");
     let request = ask("hi");
@@ -470,7 +470,9 @@ async fn what_goes_out_is_the_draft_byte_for_byte_and_signed() {
     assert_eq!(got.request_id.as_deref(), Some("req-1"));
     let seen = server.requests();
     assert_eq!(seen.len(), 1, "one attempt is one request");
-    assert_eq!(String::from_utf8_lossy(&seen[0].body), draft.body.to_string());
+    let mut sent = draft.body.clone();
+    sent["requestMetadata"] = json!({"llmx-call": CALL});
+    assert_eq!(String::from_utf8_lossy(&seen[0].body), sent.to_string());
     assert_eq!(format!("{}{}", server.url, seen[0].path), draft.url);
     assert_eq!(seen[0].path, "/model/amazon.nova-lite-v1%3A0/converse-stream");
     let signature = &seen[0].headers["authorization"];

@@ -241,8 +241,7 @@ impl Bedrock {
         id: &str,
     ) -> Result<Arriving, Failure> {
         let mut encoded = self.encode(request, call.streamed)?;
-        // A field of both operations, by which invocation logs are filtered (aws-sdk-bedrockruntime 1.153).
-        encoded.body["requestMetadata"]["llmx-call"] = id.into();
+        name_the_call(&mut encoded.body, id);
         let body = encoded.body.to_string();
         // The SDK wrote a body without messages: ours takes its place before it is signed.
         let fill = move |request: &mut HttpRequest| {
@@ -326,6 +325,17 @@ impl Bedrock {
             config = config.bearer_token(Token::new(key.expose(), None)).auth_scheme_preference(preference);
         }
         config.http_client(wire).build()
+    }
+}
+
+/// Puts our id of the call where invocation logs keep it: `requestMetadata`, a field of both operations
+/// (aws-sdk-bedrockruntime 1.153), beside what the user put there. It takes 16 pairs.
+fn name_the_call(body: &mut serde_json::Value, id: &str) {
+    const PAIRS_MAX: usize = 16;
+    let Some(body) = body.as_object_mut() else { return };
+    let metadata = body.entry("requestMetadata").or_insert_with(|| serde_json::json!({}));
+    if let Some(pairs) = metadata.as_object_mut().filter(|pairs| pairs.len() < PAIRS_MAX) {
+        pairs.insert("llmx-call".into(), id.into());
     }
 }
 
@@ -485,5 +495,27 @@ impl Arriving {
         self.ended = true;
         self.reader.end(out);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::name_the_call;
+
+    #[test]
+    fn the_calls_id_goes_beside_what_the_user_put_there() {
+        let named = |mut body: Value| {
+            name_the_call(&mut body, "id-7");
+            body["requestMetadata"].clone()
+        };
+        assert_eq!(named(json!({})), json!({"llmx-call": "id-7"}));
+        assert_eq!(named(json!({"requestMetadata": {"team": "a"}})), json!({"team": "a", "llmx-call": "id-7"}));
+        // What is no map is the service's to refuse, and seventeen pairs would be refused as well.
+        assert_eq!(named(json!({"requestMetadata": "a"})), json!("a"));
+        let full: Value =
+            (0..16).map(|pair| (format!("k{pair}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+        assert_eq!(named(json!({"requestMetadata": full})), full);
     }
 }
