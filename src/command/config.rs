@@ -9,7 +9,7 @@ use toml::Table;
 use toml::de::{DeTable, DeValue};
 
 use crate::command::budget::terms;
-use crate::command::who;
+use crate::command::labels;
 use crate::domain::budget::{Budget, Origin};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::route::Route;
@@ -232,7 +232,7 @@ impl Config {
 
     fn lay_over(&mut self, project: Project, path: &Path) {
         let folder = path.parent().unwrap_or(Path::new(""));
-        let folder_name = || who::found(&folder.file_name()?.to_string_lossy());
+        let folder_name = || labels::found(&folder.file_name()?.to_string_lossy());
         self.model = project.model.or(self.model.take());
         self.alias.extend(project.alias);
         self.route.extend(project.route);
@@ -241,7 +241,7 @@ impl Config {
         }
         // A project with a file of its own has a name: else its budgets would count the calls of every other one.
         let named = project.project.or_else(|| self.project.take());
-        let named = named.or_else(|| who::git_root(folder)).or_else(folder_name);
+        let named = named.or_else(|| labels::git_root(folder)).or_else(folder_name);
         let budgets = project.budgets.into_iter().map(|mut budget| {
             budget.origin = Origin::File(path.display().to_string());
             let scope = &mut budget.account.scope;

@@ -7,6 +7,7 @@ pub mod chat;
 pub mod config;
 pub mod desk;
 pub mod input;
+pub mod labels;
 pub mod ledger;
 pub mod logs;
 pub mod models;

@@ -14,6 +14,7 @@ pub mod refusal;
 pub mod report;
 pub mod repricing;
 pub mod route;
+pub mod scope;
 pub mod secret;
 pub mod untrusted;
 pub mod usage;

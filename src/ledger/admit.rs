@@ -111,7 +111,7 @@ fn admit(
     owner: &Owner,
     remote: bool,
 ) -> Result<Admission> {
-    let opened_ms = books::last_opened(books)?.map_or(now_ms, |last| last.max(now_ms));
+    let opened_ms = accounts::last_opened(books)?.map_or(now_ms, |last| last.max(now_ms));
     let budgets: Vec<&Budget> =
         claim.budgets.iter().chain(known.budgets()).filter(|budget| budget.account.scope.covers(call)).collect();
     if let Some(hard) = budgets.iter().find(|budget| remote && budget.hard) {

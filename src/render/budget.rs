@@ -5,10 +5,11 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::ledger;
 use super::logs::{columns, usd};
-use crate::domain::budget::{Alert, Budget, OnUnknownPrice, Refusal, RefusalRecord, Refused, Scope, Standing};
+use crate::domain::budget::{Alert, Budget, OnUnknownPrice, Refusal, Refused, Scope, Standing};
 use crate::domain::instant::utc;
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, OpenCall};
+use crate::domain::scope::RefusalRecord;
 use crate::domain::untrusted::one_line;
 use crate::domain::window::Window;
 
@@ -372,10 +373,11 @@ pub fn explained_object(record: &RefusalRecord) -> Value {
 #[cfg(test)]
 mod tests {
     use super::{alert, checked, explained, list, status, status_object};
-    use crate::domain::budget::{Alert, OnUnknownPrice, RefusalRecord, Refused, Standing, Why};
+    use crate::domain::budget::{Alert, OnUnknownPrice, Refused, Standing, Why};
     use crate::domain::money::Usd;
     use crate::domain::record::{NewCall, OpenCall, OwnerState};
     use crate::domain::refusal::tests::{NOW, refusal, standing};
+    use crate::domain::scope::RefusalRecord;
     use crate::render::call::{error, failure};
 
     /// Soft, passed by $0.829999999999, with four calls that nobody can price.

@@ -9,7 +9,7 @@ use crate::command::config::Config;
 use crate::command::desk::{self, now_ms};
 use crate::command::ledger::{ResolveArgs, resolve};
 use crate::command::logs::{note, print};
-use crate::command::{GlobalArgs, who};
+use crate::command::{GlobalArgs, labels};
 use crate::domain::budget::{Budget, Origin, Standing};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::record::OpenCall;
@@ -172,8 +172,8 @@ fn set(args: &SetArgs) -> Result<u8, Failure> {
 
 /// The budget that the flags say.
 fn wanted(args: &SetArgs, config: &Config) -> Result<Budget, Failure> {
-    let label = |flag: &str, text: &Option<String>| text.as_deref().map(|text| who::label(flag, text)).transpose();
-    let tags = args.tag.iter().map(|pair| who::tag("--tag", pair)).collect::<Result<_, _>>()?;
+    let label = |flag: &str, text: &Option<String>| text.as_deref().map(|text| labels::label(flag, text)).transpose();
+    let tags = args.tag.iter().map(|pair| labels::tag("--tag", pair)).collect::<Result<_, _>>()?;
     // One that nobody has would count nothing, and so hold nothing back.
     let provider = match &args.provider {
         Some(name) => Some(Catalog::with(&config.provider)?.row(name)?.id),
@@ -183,7 +183,7 @@ fn wanted(args: &SetArgs, config: &Config) -> Result<Budget, Failure> {
         project: label("--project", &args.project)?,
         user: label("--user", &args.user)?,
         team: label("--team", &args.team)?,
-        tags: who::bounded(tags)?,
+        tags: labels::bounded(tags)?,
         model: label("--model", &args.model)?,
         provider,
         session: label("--session", &args.session)?,

@@ -22,7 +22,6 @@ use crate::provider::{Choice, Provider};
 use crate::render::route as face;
 use crate::render::terminal::{Terminal, Written};
 use crate::render::{call, draft};
-use crate::wire::contract::Dialect;
 pub use args::{ApiArg, ChatArgs};
 use screen::{Screen, unwritten};
 
@@ -96,7 +95,7 @@ fn wanted(args: &ChatArgs, desk: &Desk) -> Result<Wanted, Failure> {
         return Ok(Wanted::Route(route));
     }
     let name = desk.model(args.model.as_deref())?;
-    let provider = desk.provider(&name, &choice(args))?;
+    let provider = desk.provider(&name, &args.choice())?;
     Ok(Wanted::Model(name, Box::new(provider)))
 }
 
@@ -112,7 +111,7 @@ fn plan(
         Wanted::Model(name, provider) => return Ok(Plan { models: vec![(name, *provider)], check: None }),
         Wanted::Route(route) => route,
     };
-    let choice = choice(args);
+    let choice = args.choice();
     let (_, decision) = known(desk, calling, |known| choose(desk, &route, request, &choice, known))?;
     first(&route, &decision)?;
     if !args.global.quiet {
@@ -202,30 +201,6 @@ fn stand_ins(args: &ChatArgs, desk: &Desk, terminal: &mut Terminal) -> Vec<(Mode
 }
 
 /// What the arguments choose beside the model.
-pub fn choice(args: &ChatArgs) -> Choice {
-    Choice {
-        base_url: args.base_url.clone().filter(|url| !url.trim().is_empty()),
-        api: args.api.and_then(dialect),
-        region: args.region.clone().filter(|region| !region.trim().is_empty()),
-        profile: args.call.profile.clone(),
-        whole: args.call.no_stream,
-        draft: args.dry_run,
-    }
-}
-
-fn dialect(api: ApiArg) -> Option<Dialect> {
-    Some(match api {
-        ApiArg::Auto => return None,
-        ApiArg::Chat => Dialect::Chat,
-        ApiArg::Responses => Dialect::Responses,
-        ApiArg::Messages => Dialect::Messages,
-        ApiArg::GenerateContent => Dialect::GenerateContent,
-        ApiArg::Converse => Dialect::Converse,
-        ApiArg::Cohere => Dialect::Cohere,
-        ApiArg::Ollama => Dialect::Ollama,
-    })
-}
-
 fn dry_run(
     args: &ChatArgs,
     provider: &Provider,

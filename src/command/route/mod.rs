@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use clap::{Args, Subcommand};
 
 use crate::command::calling::Calling;
-use crate::command::chat::{self, ChatArgs};
+use crate::command::chat::args::ChatArgs;
 use crate::command::desk::{self, Desk, env, now_ms};
 use crate::command::{GlobalArgs, colour, input};
 use crate::domain::failure::{ErrorClass, Failure};
@@ -87,8 +87,7 @@ fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     let request = runtime.block_on(input::request(&chat.input, &desk))?;
     let mut terminal = Terminal::new(colour(chat.global.color), chat.global.quiet, env);
     let calling = Calling::open(&desk, "route", &chat.call, &chat.global, &mut terminal)?;
-    let (features, decision) =
-        known(&desk, &calling, |known| choose(&desk, &name, &request, &chat::choice(chat), known))?;
+    let (features, decision) = known(&desk, &calling, |known| choose(&desk, &name, &request, &chat.choice(), known))?;
     let json = chat.json || chat.jsonl;
     let text = if json {
         json_line(&face::object(&name, &features, &decision))
