@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use llmx::domain::bill::Quote;
+use llmx::domain::budget::Claim;
 use llmx::domain::money::Usd;
 use llmx::domain::record::{NewCall, Price, RecordLine, Settlement};
-use llmx::ledger::{Ledger, Patience};
+use llmx::ledger::{Admission, Ledger, Patience};
 use serde_json::json;
 
 /// 2026-11-22T00:00:00Z.
@@ -113,7 +115,11 @@ fn once(path: &Path, n: usize) -> [Duration; 5] {
     let began = Instant::now();
     let mut ledger = Ledger::open(path, Patience::default()).expect("opens");
     let opened = began.elapsed();
-    let reservation = ledger.reserve(&call, NOW).expect("reserved");
+    let quote = Quote { ceiling: call.ceiling, ..Quote::default() };
+    let claim = Claim { budgets: &[], quote: &quote, cap: None, floor: None, purse: None };
+    let Admission::Granted(reservation) = ledger.admit(&call, &claim, NOW).expect("admitted") else {
+        panic!("no budget is in force");
+    };
     let reserved = began.elapsed();
     ledger.settle(reservation, &settlement, NOW + 1).expect("settled");
     let settled = began.elapsed();

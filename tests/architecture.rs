@@ -119,7 +119,18 @@ fn the_wire_names_no_provider() {
 
 #[test]
 fn the_ledger_changes_no_source() {
-    const SOURCES: &[&str] = &["call", "settlement", "line", "price", "correction", "repricing_run", "repricing_line"];
+    const SOURCES: &[&str] = &[
+        "call",
+        "settlement",
+        "line",
+        "price",
+        "correction",
+        "repricing_run",
+        "repricing_line",
+        "budget",
+        "refusal",
+        "alert",
+    ];
     for (path, code) in code().iter().filter(|(path, _)| path.starts_with("ledger/")) {
         for (table, change) in SOURCES.iter().flat_map(|table| [(table, "UPDATE "), (table, "DELETE FROM ")]) {
             let changed = code.split(change).skip(1).any(|rest| {

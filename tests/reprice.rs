@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use common::binary::{Done, KEY, Llmx};
 use common::server::{Script, Server};
+use llmx::domain::bill::Quote;
+use llmx::domain::budget::Claim;
 use llmx::domain::money::Usd;
 use llmx::domain::record::{NewCall, RecordLine, Settlement};
-use llmx::ledger::{Ledger, Patience};
+use llmx::ledger::{Admission, Ledger, Patience};
 use serde_json::{Value, json};
 
 /// A ledger, and the tables that are laid beside it.
@@ -71,7 +73,11 @@ impl Books {
             parameters: json!({}),
             ..NewCall::default()
         };
-        let reservation = ledger.reserve(&call, NOON).expect("reserved");
+        let quote = Quote { ceiling: call.ceiling, ..Quote::default() };
+        let claim = Claim { budgets: &[], quote: &quote, cap: None, floor: None, purse: None };
+        let Admission::Granted(reservation) = ledger.admit(&call, &claim, NOON).expect("admitted") else {
+            panic!("no budget is in force");
+        };
         ledger.settle(reservation, settlement, NOON + 1000).expect("settled");
     }
 }

@@ -61,7 +61,7 @@ impl Attempt<'_, '_> {
         let (mut prepared, draft) = self.prepare()?;
         let id = uuid::Uuid::now_v7().to_string();
         let reservation = self.reserve(&id, &prepared, &draft)?;
-        let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_bound));
+        let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_cap));
         if let (Some(cap), Some(from)) = (reservation.cap(), clipped_from) {
             prepared.request.settings.max_tokens = u32::try_from(cap).ok();
             prepared.quote.ceiling = reservation.ceiling();
@@ -159,9 +159,9 @@ impl Attempt<'_, '_> {
                 if let Some(purse) = &mut purse {
                     purse.held = sum(purse.held, reservation.ceiling());
                 }
-                Ok(*reservation)
+                Ok(reservation)
             }
-            Admission::Refused(refusal) => Err(Failure::refused(*refusal)),
+            Admission::Refused(refusal) => Err(Failure::refused(refusal)),
         }
     }
 

@@ -222,6 +222,15 @@ pub struct Refusal {
     pub cap_that_fits: Option<u64>,
 }
 
+/// A refusal as the books keep it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusalRecord {
+    pub at_ms: i64,
+    /// What was to be called, for whom, and at most for how much. Parameters and conversation are not kept.
+    pub call: NewCall,
+    pub refusal: Refusal,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub standing: Standing,

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, named_params, params};
 use serde_json::Value;
 
+use super::accounts::{self, Met};
 use super::owner::Owner;
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, Price, RecordLine, Settlement};
@@ -83,25 +84,32 @@ pub(super) fn is_settled(db: &Connection, seq: i64) -> Result<bool> {
     db.prepare_cached("SELECT 1 FROM settlement WHERE call = ?1")?.exists([seq])
 }
 
-/// Opens a call; gives its row number.
-pub(super) fn add_call(db: &Connection, call: &NewCall, opened_ms: i64, owner: &Owner) -> Result<i64> {
+/// Opens a call, in `accounts` as well, which are all that are; gives its row number.
+pub(super) fn add_call(
+    db: &Connection,
+    accounts: &[Met],
+    call: &NewCall,
+    opened_ms: i64,
+    owner: &Owner,
+) -> Result<i64> {
     db.prepare_cached(
         "INSERT INTO call (id, group_id, retry_of, opened_ms, command, provider, model, region, tier, credential, project,
-            user, tags, session, parameters, ceiling_picos, host, boot, pid_space, pid, process_start)
+            user, team, tags, session, parameters, ceiling_picos, clipped_from, host, boot, pid_space, pid, process_start)
          VALUES (:id, :group_id, :retry_of, :opened_ms, :command, :provider, :model, :region, :tier, :credential, :project,
-            :user, :tags, :session, :parameters, :ceiling, :host, :boot, :pid_space, :pid, :start)",
+            :user, :team, :tags, :session, :parameters, :ceiling, :clipped_from, :host, :boot, :pid_space, :pid, :start)",
     )?
     .execute(named_params! {
         ":id": call.id, ":group_id": call.group, ":retry_of": call.retry_of, ":opened_ms": opened_ms,
         ":command": call.command, ":provider": call.provider, ":model": call.model, ":region": call.region,
         ":tier": call.tier, ":credential": call.credential, ":project": call.project, ":user": call.user,
-        ":tags": json(&call.tags), ":session": call.session, ":parameters": call.parameters.to_string(),
+        ":team": call.team, ":clipped_from": call.clipped_from.map(count), ":tags": json(&call.tags), ":session": call.session, ":parameters": call.parameters.to_string(),
         ":ceiling": call.ceiling.map(|ceiling| ceiling.picos), ":host": owner.host, ":boot": owner.boot,
         ":pid_space": owner.pid_space, ":pid": owner.pid, ":start": owner.start,
     })?;
     let seq = db.last_insert_rowid();
     db.prepare_cached("INSERT INTO open_call (call) VALUES (?1)")?.execute([seq])?;
     add_text(db, "INSERT INTO prompt (call, json) VALUES (?1, ?2)", seq, call.prompt.as_ref())?;
+    accounts::add_call(db, accounts, seq, call, opened_ms)?;
     Ok(seq)
 }
 
@@ -116,6 +124,7 @@ pub(super) fn add_settlement(
     let price = settlement.price.as_ref().map(|price| price_id(db, price)).transpose()?;
     let first = settlement.first_token_ms.and_then(|after| opened_ms.checked_add_unsigned(after));
     let (lines, notes) = bounded(settlement);
+    let before = accounts::share_of(db, seq)?;
     let added = db
         .prepare_cached(
             "INSERT INTO settlement (call, finished_ms, first_token_ms, model_served, request_id, response_id, tier,
@@ -157,6 +166,7 @@ pub(super) fn add_settlement(
     add_text(db, "INSERT INTO answer (call, json) VALUES (?1, ?2)", seq, settlement.answer.as_ref())?;
     db.prepare_cached("DELETE FROM open_call WHERE call = ?1")?.execute([seq])?;
     add_share(db, seq, settlement, &lines)?;
+    accounts::restate(db, seq, before)?;
     Ok(Added::Now)
 }
 
@@ -169,13 +179,15 @@ pub(super) fn add_correction(
     total: Option<Usd>,
     because: &str,
 ) -> Result<()> {
+    let before = accounts::share_of(db, seq)?;
     share(db, seq, -1)?;
     db.prepare_cached(
         "INSERT INTO correction (call, n, made_ms, cost_basis, total_picos, because)
          SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3, ?4, ?5 FROM correction WHERE call = ?1",
     )?
     .execute(params![seq, made_ms, basis, picos(total), because])?;
-    share(db, seq, 1)
+    share(db, seq, 1)?;
+    accounts::restate(db, seq, before)
 }
 
 /// Adds a call that is settled now to its day. What is known is not asked again: this stands in the way of every call.
@@ -232,7 +244,8 @@ pub(super) fn derive(db: &Connection) -> Result<()> {
          INSERT INTO open_call SELECT seq FROM call WHERE NOT EXISTS (SELECT 1 FROM settlement s WHERE s.call = seq);
          DELETE FROM day;",
     )?;
-    db.execute(&format!("INSERT INTO day {DAYS}"), []).map(|_| ())
+    db.execute(&format!("INSERT INTO day {DAYS}"), [])?;
+    accounts::derive(db)
 }
 
 /// The table `day` as the sources have it.
@@ -281,7 +294,7 @@ fn bounded(settlement: &Settlement) -> (Vec<RecordLine>, Vec<String>) {
     (lines, notes)
 }
 
-fn count(quantity: u64) -> i64 {
+pub(super) fn count(quantity: u64) -> i64 {
     i64::try_from(quantity.min(QUANTITY_MAX)).unwrap_or(i64::MAX)
 }
 
@@ -289,7 +302,7 @@ fn picos(amount: Option<Usd>) -> Option<i64> {
     amount.map(|amount| amount.picos)
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json(value: &impl serde::Serialize) -> String {
     // Maps and lists of texts always become JSON.
     serde_json::to_string(value).unwrap_or_else(|_| "null".into())
 }

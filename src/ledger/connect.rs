@@ -13,7 +13,7 @@ use super::files::{is_remote, make_file};
 pub(super) const APPLICATION_ID: i64 = 0x6C6C_6D78;
 
 /// Each brings the schema from its place in the list to the next number. Only ever appended to.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// The first SQLite in which two connections cannot corrupt a write-ahead log (sqlite.org/changes.html, read 2026-11-22).
 const SQLITE_MIN: i32 = 3_051_003;
@@ -228,21 +228,21 @@ fn pause(count: i32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{MIGRATIONS, Patience, migrate, open};
+    use super::{MIGRATIONS, Patience, migrate, newest, open};
 
     #[test]
     fn a_later_migration_keeps_a_copy_of_what_was() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ledger.db");
         let (mut db, _) = open(&path, Patience::default()).expect("opens");
-        let later = [MIGRATIONS[0], "CREATE TABLE later (x INTEGER) STRICT;"];
+        let later = [MIGRATIONS, &["CREATE TABLE later (x INTEGER) STRICT;"]].concat();
         migrate(&mut db, &path, &later).expect("migrates");
         migrate(&mut db, &path, &later).expect("once");
         let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
-        assert_eq!(version, 2);
-        let copy = rusqlite::Connection::open(path.with_extension("v1.bak")).expect("a copy");
+        assert_eq!(version, newest() + 1);
+        let copy = rusqlite::Connection::open(path.with_extension(format!("v{}.bak", newest()))).expect("a copy");
         let version: i64 = copy.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
-        assert_eq!(version, 1);
+        assert_eq!(version, newest());
     }
 
     #[test]
@@ -250,8 +250,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ledger.db");
         let (mut db, _) = open(&path, Patience::default()).expect("opens");
-        migrate(&mut db, &path, &[MIGRATIONS[0], "CREATE TABLE half (x INTEGER) STRICT; nonsense;"])
-            .expect_err("nonsense");
+        let broken = [MIGRATIONS, &["CREATE TABLE half (x INTEGER) STRICT; nonsense;"]].concat();
+        migrate(&mut db, &path, &broken).expect_err("nonsense");
         let left: i64 = db
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'half'", [], |row| row.get(0))
             .expect("a number");

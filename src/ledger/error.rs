@@ -55,12 +55,30 @@ pub enum LedgerError {
     NoCeiling { id: String },
     #[error("{} is already there: give the name of a new file", path.display())]
     Exists { path: PathBuf },
+    #[error(
+        "the budget {budget} is not enforced on a network file system, whose locks cannot be trusted: give a local file with \
+         --db, or make the budget soft"
+    )]
+    Unenforceable { budget: String },
+    #[error(
+        "the amounts of open calls are too large to be added up: `llmx ledger resolve` settles what is known of them"
+    )]
+    TooLarge,
+    #[error("a budget in the ledger cannot be read by this build ({text}): use a newer llmx")]
+    Unreadable { text: String },
 }
 
 impl LedgerError {
     /// What SQLite said of the file at `path`.
     pub(super) fn of(path: &Path, source: rusqlite::Error) -> LedgerError {
         let path = path.to_owned();
+        let source = match source {
+            rusqlite::Error::ToSqlConversionFailure(inner) => match inner.downcast::<LedgerError>() {
+                Ok(ours) => return *ours,
+                Err(other) => rusqlite::Error::ToSqlConversionFailure(other),
+            },
+            other => other,
+        };
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
                 LedgerError::Busy { path }
@@ -74,6 +92,11 @@ impl LedgerError {
             Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged { path },
             _ => LedgerError::Sqlite { path, source },
         }
+    }
+
+    /// Through a transaction, which is rolled back by it; [`LedgerError::of`] takes it out again.
+    pub(super) fn within_sqlite(self) -> rusqlite::Error {
+        rusqlite::Error::ToSqlConversionFailure(Box::new(self))
     }
 }
 

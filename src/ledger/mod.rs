@@ -1,6 +1,9 @@
 //! What is remembered: every call before it is sent, what became of it, and the questions asked of both. Append-only.
 
+mod accounts;
+mod admit;
 mod books;
+mod budgets;
 mod connect;
 mod error;
 mod files;
@@ -9,6 +12,7 @@ mod owner;
 mod query;
 mod resolve;
 mod spill;
+mod terms;
 mod upkeep;
 
 use std::io::ErrorKind;
@@ -17,9 +21,10 @@ use std::sync::Mutex;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::domain::budget::{Alert, Claim, Refusal};
-use crate::domain::money::Usd;
-use crate::domain::record::{NewCall, Settlement};
+use crate::domain::budget::Alert;
+use crate::domain::record::Settlement;
+use accounts::Known;
+pub use admit::{Admission, Reservation};
 use books::Added;
 pub use connect::{Note, Patience};
 pub use error::LedgerError;
@@ -39,62 +44,12 @@ pub struct Ledger {
     /// Taken with the first reservation.
     lease: Option<Lease>,
     warnings: Vec<String>,
+    /// On a network file system, whose locks cannot be trusted.
+    remote: bool,
+    known: Known,
     /// A write failed: what the connection would say or do next cannot be trusted.
     broken: bool,
 }
-
-/// Whether a call may be sent.
-#[derive(Debug)]
-pub enum Admission {
-    Granted(Box<Reservation>),
-    /// A budget refused it: nothing is booked as spend.
-    Refused(Box<Refusal>),
-}
-
-/// A call that is booked at its ceiling and may now be sent.
-///
-/// Dropped unsettled, it stays set aside: the call may have been billed.
-#[derive(Debug)]
-#[must_use = "settle it, or the call stays open at its ceiling"]
-pub struct Reservation {
-    seq: i64,
-    opened_ms: i64,
-    /// For the lease's file, should the ledger be gone when the call is settled.
-    call: NewCall,
-    warning: Option<String>,
-    /// The output cap to which a budget lowered the call, in tokens.
-    cap: Option<u64>,
-    ceiling: Option<Usd>,
-}
-
-impl Reservation {
-    /// The output cap that must be sent, in tokens, where a budget lowered it.
-    #[must_use]
-    pub fn cap(&self) -> Option<u64> {
-        self.cap
-    }
-
-    /// What is booked as the most that the call can cost.
-    #[must_use]
-    pub fn ceiling(&self) -> Option<Usd> {
-        self.ceiling
-    }
-
-    /// When the call counts as opened: not before the latest call in the books.
-    #[must_use]
-    pub fn opened_ms(&self) -> i64 {
-        self.opened_ms
-    }
-
-    /// That the clock went backwards, where it did.
-    #[must_use]
-    pub fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
-    }
-}
-
-/// A clock that is behind by less is two processes that started together.
-const CLOCK_SLACK_MS: i64 = 60_000;
 
 /// Frames of the write-ahead log that are worth a checkpoint: the next process to start alone reads them all, about 5 µs
 /// each, and a call writes a dozen. A checkpoint takes about 2 ms, after the answer.
@@ -117,7 +72,9 @@ impl Ledger {
         let path = files::resolved(path)?;
         let (db, warnings) = connect::open(&path, patience)?;
         let place = Place::of(&path);
-        let mut ledger = Ledger { db, path, place, owner: Owner::current(), lease: None, warnings, broken: false };
+        let remote = files::is_remote(&path);
+        let (owner, known) = (Owner::current(), Known::default());
+        let mut ledger = Ledger { db, path, place, owner, lease: None, warnings, remote, known, broken: false };
         ledger.take_in();
         Ok(ledger)
     }
@@ -134,33 +91,8 @@ impl Ledger {
         &self.warnings
     }
 
-    /// Books a call at its ceiling, if every budget that covers it admits it: one transaction looks and books.
-    ///
-    /// # Errors
-    /// A [`LedgerError`]: nothing may be sent.
-    pub fn admit(&mut self, call: &NewCall, _claim: &Claim<'_>, now_ms: i64) -> Result<Admission, LedgerError> {
-        self.reserve(call, now_ms).map(|reservation| Admission::Granted(Box::new(reservation)))
-    }
-
-    /// Books a call at its ceiling. It may be sent only after this returned well.
-    ///
-    /// # Errors
-    /// A [`LedgerError`]: nothing may be sent.
-    pub fn reserve(&mut self, call: &NewCall, now_ms: i64) -> Result<Reservation, LedgerError> {
-        self.take_lease()?;
-        let owner = self.owner.clone();
-        let (seq, opened_ms) = self.write(|books| {
-            let opened_ms = books::last_opened(books)?.map_or(now_ms, |last| last.max(now_ms));
-            Ok((books::add_call(books, call, opened_ms, &owner)?, opened_ms))
-        })?;
-        let behind = opened_ms - now_ms;
-        let warning = (behind > CLOCK_SLACK_MS).then(|| {
-            format!("the clock is {} s behind the latest call in the ledger: that one's time is booked", behind / 1000)
-        });
-        Ok(Reservation { seq, opened_ms, call: spill::small(call), warning, cap: None, ceiling: call.ceiling })
-    }
-
-    /// Books what became of the call, and gives the budgets that reached a percent at which they warn. Where the ledger cannot take it, it is kept beside it and booked at the next start.
+    /// Books what became of the call, and gives the budgets that reached a percent at which they warn. Where the ledger
+    /// cannot take it, it is kept beside it and booked at the next start.
     ///
     /// # Errors
     /// [`LedgerError::Spilled`] where it is kept, any other where the call stays open at its ceiling.
@@ -174,18 +106,15 @@ impl Ledger {
             return Err(LedgerError::Negative);
         }
         let finished_ms = now_ms.max(reservation.opened_ms);
-        let Reservation { seq, opened_ms, .. } = reservation;
-        let booked = self.write(|books| match books::add_settlement(books, seq, settlement, opened_ms, finished_ms)? {
-            Added::Now => Ok(()),
-            Added::Before => {
+        let Reservation { seq, opened_ms, ref watched, .. } = reservation;
+        let booked = self.write(|books| {
+            if books::add_settlement(books, seq, settlement, opened_ms, finished_ms)? == Added::Before {
                 let because = "the call ended after it had been settled by hand";
-                books::add_correction(books, seq, finished_ms, &settlement.basis, settlement.total, because)
+                books::add_correction(books, seq, finished_ms, &settlement.basis, settlement.total, because)?;
             }
+            admit::alerts(books, watched, seq, opened_ms, finished_ms)
         });
-        match booked {
-            Ok(()) => Ok(Vec::new()),
-            Err(cause) => Err(self.spill(&reservation, settlement, finished_ms, cause)),
-        }
+        booked.map_err(|cause| self.spill(&reservation, settlement, finished_ms, cause))
     }
 
     /// One transaction that has the write lock from its beginning. After an error that is not a mere wait, the connection is
@@ -202,7 +131,13 @@ impl Ledger {
             Ok(Err(found)) => Err(LedgerError::Newer { path: self.path.clone(), found, known: connect::newest() }),
             Err(error) => {
                 let error = LedgerError::of(&self.path, error);
-                self.broken = !matches!(error, LedgerError::Busy { .. });
+                self.broken = !matches!(
+                    error,
+                    LedgerError::Busy { .. }
+                        | LedgerError::Unenforceable { .. }
+                        | LedgerError::TooLarge
+                        | LedgerError::Unreadable { .. }
+                );
                 Err(error)
             }
         }

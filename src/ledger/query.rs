@@ -157,7 +157,8 @@ fn like(text: &str) -> String {
 
 const COLUMNS: &str =
     "SELECT c.seq, c.id, c.group_id, c.retry_of, c.opened_ms, c.command, c.provider, c.model, c.region,
-    c.tier AS tier_asked, c.credential, c.project, c.user, c.tags, c.session, c.parameters, c.ceiling_picos,
+    c.tier AS tier_asked, c.credential, c.project, c.user, c.team, c.tags, c.session, c.parameters, c.ceiling_picos,
+    c.clipped_from,
     s.finished_ms, s.first_token_ms, s.model_served, s.request_id, s.response_id, s.tier, s.stop_reason, s.stopped,
     s.error_class, s.error, s.status, s.usage_raw, s.usage_source, s.reasoning, s.cost_basis, s.total_picos,
     s.at_most_picos, s.table_picos, s.notes, s.because,
@@ -178,12 +179,12 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         credential: row.get("credential")?,
         project: row.get("project")?,
         user: row.get("user")?,
-        team: None,
+        team: row.get("team")?,
         tags: parsed(row, "tags")?.unwrap_or_default(),
         session: row.get("session")?,
         parameters: parsed(row, "parameters")?.unwrap_or_default(),
         ceiling: amount(row, "ceiling_picos")?,
-        clipped_from: None,
+        clipped_from: quantity(row, "clipped_from")?,
         prompt: None,
     };
     let finished: Option<i64> = row.get("finished_ms")?;

@@ -63,13 +63,13 @@ impl Ledger {
         Ok(id)
     }
 
-    fn judged(&self, call: OpenCall, owner: &Owner) -> OpenCall {
+    pub(super) fn judged(&self, call: OpenCall, owner: &Owner) -> OpenCall {
         OpenCall { state: owner.state(&self.owner, &self.leases()), ..call }
     }
 }
 
 /// Every open call, or the one that is asked for.
-fn open_calls(db: &Connection, only: Option<i64>) -> rusqlite::Result<Vec<(i64, OpenCall, Owner)>> {
+pub(super) fn open_calls(db: &Connection, only: Option<i64>) -> rusqlite::Result<Vec<(i64, OpenCall, Owner)>> {
     let mut find = db.prepare_cached(
         "SELECT c.seq, c.id, c.opened_ms, c.command, c.provider, c.model, c.ceiling_picos, c.pid, c.host, c.boot,
             c.pid_space, c.process_start

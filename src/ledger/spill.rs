@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts;
 use super::books::{self, Added};
 use super::error::LedgerError;
 use super::lease;
@@ -51,7 +52,7 @@ impl Ledger {
             pid_space: self.owner.pid_space.clone(),
             pid: self.owner.pid,
             start: self.owner.start.clone(),
-            call: reservation.call.clone(),
+            call: (*reservation.call).clone(),
             settlement,
         };
         if self.lease.as_ref().is_some_and(|lease| !lease.stands()) {
@@ -110,7 +111,7 @@ impl Spilled {
         };
         let seq = match books::find(books, &self.call.id)? {
             Some(seq) => seq,
-            None => books::add_call(books, &self.call, self.opened_ms, &owner)?,
+            None => books::add_call(books, &accounts::all(books)?, &self.call, self.opened_ms, &owner)?,
         };
         let added = books::add_settlement(books, seq, &self.settlement, self.opened_ms, self.finished_ms)?;
         Ok(u32::from(added == Added::Now))

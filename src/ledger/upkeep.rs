@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 
 use super::error::LedgerError;
-use super::{Ledger, books, connect, files};
+use super::{Ledger, accounts, books, connect, files};
 use crate::domain::money::Usd;
 use crate::domain::repricing::KeptRun;
 
@@ -214,6 +214,10 @@ fn findings(db: &Connection) -> rusqlite::Result<Vec<String>> {
     say(
         "the sums by day are not those of the sources: `llmx ledger check --rebuild` makes them anew",
         texts(db, &differ)?,
+    );
+    say(
+        "the sums that budgets are judged by are not those of the sources: `llmx ledger check --rebuild` makes them anew",
+        accounts::differing(db)?,
     );
     Ok(found)
 }

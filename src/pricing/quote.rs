@@ -76,7 +76,8 @@ impl Prices {
         };
         quote.priced = true;
         let times = ask.answers.max(1).saturating_mul(if ask.thinking_apart { 2 } else { 1 });
-        quote.output_bound = ask.output_max.or(price.max_output).map(|cap| cap.saturating_mul(times));
+        quote.output_cap = ask.output_max.or(price.max_output);
+        quote.output_bound = quote.output_cap.map(|cap| cap.saturating_mul(times));
         quote.reasons = unboundable(&price, ask);
         match dearest(&price, ask, quote.input_bound) {
             Err(reason) => quote.reasons.push(reason),

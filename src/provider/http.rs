@@ -172,8 +172,10 @@ impl Http {
             dialect: self.dialect,
             headers,
             output_max: super::output_max(&encoded.body),
-            // Whether Google's cap holds thinking, too, is not confirmed: its own page counts them apart.
-            thinking_apart: self.row.quirks.reasoning_apart || self.dialect == Dialect::GenerateContent,
+            // Whether Google's cap holds thinking, too, is not confirmed, and its usage counts them apart.
+            thinking_apart: self.row.quirks.reasoning_apart
+                || self.row.quirks.thinking_outside_cap
+                || self.dialect == Dialect::GenerateContent,
             simulated: None,
             body: encoded.body,
             ignored: encoded.ignored,

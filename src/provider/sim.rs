@@ -122,6 +122,7 @@ impl Sim {
             ceiling: Some(Usd::from_picos(ceiling)),
             input_bound: input,
             output_bound: Some(output),
+            output_cap: Some(output),
             output_token: Some(Usd::from_picos(token)),
             priced: true,
             reasons: Vec::new(),

@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use llmx::domain::bill::Quote;
+use llmx::domain::budget::Claim;
 use llmx::domain::money::Usd;
 use llmx::domain::record::{NewCall, Price, RecordLine, Settlement};
-use llmx::ledger::{Ledger, LedgerError, Patience};
+use llmx::ledger::{Admission, Ledger, LedgerError, Patience, Reservation};
 use serde_json::json;
 
 /// 2026-11-22T00:00:00Z.
@@ -67,9 +69,19 @@ pub fn open(path: &Path) -> Ledger {
     Ledger::open(path, Patience::default()).expect("the ledger opens")
 }
 
+/// Books a call at its ceiling under no budget.
+pub fn reserve(ledger: &mut Ledger, call: &NewCall, now_ms: i64) -> Result<Reservation, LedgerError> {
+    let quote = Quote { ceiling: call.ceiling, ..Quote::default() };
+    let claim = Claim { budgets: &[], quote: &quote, cap: None, floor: None, purse: None };
+    match ledger.admit(call, &claim, now_ms)? {
+        Admission::Granted(reservation) => Ok(reservation),
+        Admission::Refused(refusal) => panic!("no budget is in force: {refusal:?}"),
+    }
+}
+
 /// Settles a call in one go.
 pub fn make(ledger: &mut Ledger, id: &str, now_ms: i64) {
-    let reservation = ledger.reserve(&call(id), now_ms).expect("reserved");
+    let reservation = reserve(ledger, &call(id), now_ms).expect("reserved");
     ledger.settle(reservation, &settlement(), now_ms + 2_840).expect("settled");
 }
 
@@ -127,7 +139,7 @@ fn as_a_process() {
         "reopen" => (0..calls).for_each(|n| in_one_ledger(&path, &format!("{name}.{n}"), 1)),
         "spill" => (0..calls).for_each(|n| spilling(&path, &format!("{name}.{n}"))),
         "reserve" => {
-            let _ = open(&path).reserve(&call(&format!("{name}.0")), NOON).expect("reserved");
+            let _ = reserve(&mut open(&path), &call(&format!("{name}.0")), NOON).expect("reserved");
             std::process::abort();
         }
         "fill" => filling(&path, &name, calls),
@@ -144,7 +156,7 @@ fn in_one_ledger(path: &Path, name: &str, calls: usize) {
     let mut ledger = open(path);
     for n in 0..calls {
         let id = format!("{name}.{n}");
-        let reservation = ledger.reserve(&call(&id), NOON).expect("reserved");
+        let reservation = reserve(&mut ledger, &call(&id), NOON).expect("reserved");
         say("RESERVED", &id);
         ledger.settle(reservation, &settlement(), NOON + 2_840).expect("settled");
         say("SETTLED", &id);
@@ -155,7 +167,7 @@ fn in_one_ledger(path: &Path, name: &str, calls: usize) {
 fn spilling(path: &Path, id: &str) {
     let away = path.with_extension("away");
     let mut ledger = open(path);
-    let reservation = ledger.reserve(&call(id), NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &call(id), NOON).expect("reserved");
     say("RESERVED", id);
     std::fs::rename(path, &away).expect("moved");
     let error = ledger.settle(reservation, &settlement(), NOON + 2_840).expect_err("it is away");
@@ -174,7 +186,7 @@ fn filling(path: &Path, name: &str, calls: usize) {
         let id = format!("{name}.{n}");
         let mut call = call(&id);
         call.prompt = Some(json!({"messages": [{"parts": [{"text": "long ".repeat(1_000)}]}]}));
-        let reservation = match ledger.reserve(&call, NOON) {
+        let reservation = match reserve(&mut ledger, &call, NOON) {
             Ok(reservation) => reservation,
             Err(error) => return say("FAILED", &error.to_string()),
         };

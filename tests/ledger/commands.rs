@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use llmx::domain::record::{NewCall, Settlement};
 use serde_json::Value;
 
-use crate::child::{NOON, call, make, open, process};
+use crate::child::{NOON, call, make, open, process, reserve};
 
 fn llmx(db: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("llmx").expect("built");
@@ -26,7 +26,7 @@ fn logs_lists_the_calls_and_shows_one_with_its_bill() {
     let mut ledger = open(&path);
     make(&mut ledger, "01935000-0000-7000-8000-00000000aaaa", NOON);
     let other = NewCall { model: "gpt-y".into(), ..call("01935000-0000-7000-8000-00000000bbbb") };
-    let reservation = ledger.reserve(&other, NOON + 1).expect("reserved");
+    let reservation = reserve(&mut ledger, &other, NOON + 1).expect("reserved");
     let failed = Settlement { error_class: Some("overloaded".into()), ..Settlement::nothing("refused") };
     ledger.settle(reservation, &failed, NOON + 2).expect("settled");
     drop(ledger);

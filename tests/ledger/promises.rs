@@ -8,7 +8,7 @@ use llmx::domain::record::{Resolution, Settlement};
 use llmx::ledger::{Comparison, Ledger, LedgerError, LogFilter, Patience, Repriced, Repricing};
 use serde_json::json;
 
-use crate::child::{NOON, call, make, open, process, said, settlement};
+use crate::child::{NOON, call, make, open, process, reserve, said, settlement};
 
 fn all() -> LogFilter {
     LogFilter { limit: 100, ..LogFilter::default() }
@@ -23,7 +23,7 @@ fn a_call_is_told_as_it_was_booked() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut ledger = open(&folder.path().join("ledger.db"));
     let asked = call("0190-a");
-    let reservation = ledger.reserve(&asked, NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &asked, NOON).expect("reserved");
     assert_eq!((reservation.opened_ms(), reservation.warning()), (NOON, None));
     ledger.settle(reservation, &settlement(), NOON + 2_840).expect("settled");
     let told = ledger.record("0190-a").expect("found");
@@ -55,7 +55,7 @@ fn logs_are_filtered_by_everything_that_is_asked() {
     other.model = "claude_y".into();
     other.provider = "anthropic".into();
     other.prompt = Some(json!({"messages": [{"role": "user", "parts": [{"text": "say \"100%\"\nplainly"}]}]}));
-    let reservation = ledger.reserve(&other, NOON + 10).expect("reserved");
+    let reservation = reserve(&mut ledger, &other, NOON + 10).expect("reserved");
     let failed = Settlement {
         error_class: Some("rate-limit".into()),
         error: Some("slow down".into()),
@@ -63,7 +63,7 @@ fn logs_are_filtered_by_everything_that_is_asked() {
         ..Settlement::nothing("refused")
     };
     ledger.settle(reservation, &failed, NOON + 20).expect("settled");
-    let _open = ledger.reserve(&call("third"), NOON + 30).expect("reserved");
+    let _open = reserve(&mut ledger, &call("third"), NOON + 30).expect("reserved");
     let found = |filter: LogFilter| -> Vec<String> {
         let records = ledger.logs(&LogFilter { limit: 10, ..filter }).expect("reads");
         records.into_iter().map(|record| record.call.id).collect()
@@ -107,12 +107,12 @@ fn a_clock_that_went_back_is_said_and_not_followed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut ledger = open(&folder.path().join("ledger.db"));
     make(&mut ledger, "a", NOON);
-    let reservation = ledger.reserve(&call("b"), NOON - 7_200_000).expect("reserved");
+    let reservation = reserve(&mut ledger, &call("b"), NOON - 7_200_000).expect("reserved");
     assert_eq!(reservation.opened_ms(), NOON);
     assert!(reservation.warning().is_some_and(|said| said.contains("7200 s")));
     ledger.settle(reservation, &settlement(), NOON - 7_190_000).expect("settled");
     assert_eq!(ledger.record("b").expect("found").settled.expect("settled").finished_ms, NOON);
-    let soon = ledger.reserve(&call("c"), NOON - 1_000).expect("reserved");
+    let soon = reserve(&mut ledger, &call("c"), NOON - 1_000).expect("reserved");
     assert_eq!(soon.warning(), None);
 }
 
@@ -121,11 +121,11 @@ fn a_ledger_that_is_deleted_while_a_call_runs_gets_its_call_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let mut ledger = open(&path);
-    let reservation = ledger.reserve(&call("a"), NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &call("a"), NOON).expect("reserved");
     std::fs::remove_file(&path).expect("deleted");
     let error = ledger.settle(reservation, &settlement(), NOON + 1).expect_err("it is gone");
     assert!(matches!(&error, LedgerError::Spilled { .. }), "{error}");
-    assert!(matches!(ledger.reserve(&call("b"), NOON), Err(LedgerError::Replaced { .. })));
+    assert!(matches!(reserve(&mut ledger, &call("b"), NOON), Err(LedgerError::Replaced { .. })));
     drop(ledger);
     for suffix in ["db-wal", "db-shm"] {
         let _ = std::fs::remove_file(path.with_extension(suffix));
@@ -147,10 +147,10 @@ fn a_ledger_that_stays_locked_refuses_a_call_and_keeps_a_settlement_beside_it() 
     let listening = Arc::clone(&told);
     let note = Box::new(move |said: &str| listening.lock().expect("alone").push(said.to_owned()));
     let mut ledger = Ledger::open(&path, Patience { limit: Duration::from_millis(1_200), note }).expect("opens");
-    let reservation = ledger.reserve(&call("a"), NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &call("a"), NOON).expect("reserved");
     let other = raw(&path);
     other.execute_batch("BEGIN EXCLUSIVE").expect("locked");
-    assert!(matches!(ledger.reserve(&call("b"), NOON), Err(LedgerError::Busy { .. })));
+    assert!(matches!(reserve(&mut ledger, &call("b"), NOON), Err(LedgerError::Busy { .. })));
     assert_eq!(told.lock().expect("alone").len(), 1, "a note after the first second");
     let error = ledger.settle(reservation, &settlement(), NOON + 1).expect_err("locked");
     assert!(
@@ -169,20 +169,20 @@ fn a_newer_schema_is_not_touched() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let mut old = open(&path);
-    let reservation = old.reserve(&call("a"), NOON).expect("reserved");
+    let reservation = reserve(&mut old, &call("a"), NOON).expect("reserved");
     let newer = raw(&path);
     newer.execute_batch("PRAGMA user_version = 7; PRAGMA wal_checkpoint(TRUNCATE)").expect("upgraded");
     // An old build that was running: its next call is refused, and its last settlement waits for the new one.
-    assert!(matches!(old.reserve(&call("b"), NOON), Err(LedgerError::Newer { found: 7, known: 1, .. })));
+    assert!(matches!(reserve(&mut old, &call("b"), NOON), Err(LedgerError::Newer { found: 7, known: 2, .. })));
     let error = old.settle(reservation, &settlement(), NOON + 1).expect_err("newer");
     assert!(matches!(error, LedgerError::Spilled { .. }), "{error}");
     drop(old);
     drop(newer);
     let before = std::fs::read(&path).expect("there");
     let error = Ledger::open(&path, Patience::default()).expect_err("newer");
-    assert!(error.to_string().contains("schema 7, and this build knows 1"), "{error}");
+    assert!(error.to_string().contains("schema 7, and this build knows 2"), "{error}");
     assert_eq!(std::fs::read(&path).expect("there"), before);
-    raw(&path).execute_batch("PRAGMA user_version = 1").expect("as it was");
+    raw(&path).execute_batch("PRAGMA user_version = 2").expect("as it was");
     assert!(open(&path).record("a").expect("found").settled.is_some());
 }
 
@@ -219,7 +219,7 @@ fn only_a_hand_settles_what_a_dead_process_left_open() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let mut ledger = open(&path);
-    let mine = ledger.reserve(&call("mine"), NOON).expect("reserved");
+    let mine = reserve(&mut ledger, &call("mine"), NOON).expect("reserved");
     assert!(matches!(
         ledger.resolve("mine", Resolution::Nothing, "no", NOON),
         Err(LedgerError::Running { pid, .. }) if pid == std::process::id()
@@ -229,7 +229,7 @@ fn only_a_hand_settles_what_a_dead_process_left_open() {
         assert!(child.output().expect("it ran").status.success());
         let mut left = call(id);
         left.ceiling = ceiling.map(Usd::from_picos);
-        let _ = ledger.reserve(&left, NOON).expect("reserved");
+        let _ = reserve(&mut ledger, &left, NOON).expect("reserved");
     }
     // Their process was another one, which is gone: the same number, started at another time.
     drop(ledger);
@@ -263,7 +263,7 @@ fn later_proof_of_a_settled_call_is_a_correction_and_the_first_amount_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let mut ledger = open(&path);
-    let reservation = ledger.reserve(&call("cut"), NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &call("cut"), NOON).expect("reserved");
     let estimated = Settlement {
         basis: "estimated".into(),
         total: Some(Usd::from_picos(3)),
@@ -299,7 +299,7 @@ fn a_call_that_ends_after_it_was_settled_by_hand_corrects_the_hand() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let mut ledger = open(&path);
-    let reservation = ledger.reserve(&call("a"), NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &call("a"), NOON).expect("reserved");
     // As seen from another machine, where it cannot be judged whether the process lives.
     raw(&path)
         .execute_batch(
@@ -357,7 +357,7 @@ fn the_check_finds_what_does_not_agree_and_a_rebuild_mends_what_is_derived() {
 fn an_amount_below_zero_is_not_booked_and_the_call_stays_open() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut ledger = open(&folder.path().join("ledger.db"));
-    let reservation = ledger.reserve(&call("a"), NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &call("a"), NOON).expect("reserved");
     let negative = Settlement { total: Some(Usd::from_picos(-1)), ..settlement() };
     assert!(matches!(ledger.settle(reservation, &negative, NOON), Err(LedgerError::Negative)));
     assert_eq!(ledger.open_calls().expect("reads").len(), 1);
@@ -371,7 +371,7 @@ fn a_count_beyond_all_sums_does_not_break_the_books() {
     (huge.basis, huge.total) = ("unpriced".into(), None);
     huge.lines[0].quantity = u64::MAX;
     for id in ["a", "b"] {
-        let reservation = ledger.reserve(&call(id), NOON).expect("reserved");
+        let reservation = reserve(&mut ledger, &call(id), NOON).expect("reserved");
         ledger.settle(reservation, &huge, NOON).expect("settled");
     }
     let notes = ledger.record("a").expect("found").settled.expect("settled").settlement.notes;
@@ -386,7 +386,7 @@ fn a_purge_takes_the_words_and_leaves_the_amounts() {
     let mut ledger = open(&path);
     let mut old = call("old");
     old.prompt = Some(json!({"messages": [{"parts": [{"text": format!("FORGET-ME {}", "x".repeat(9_000))}]}]}));
-    let reservation = ledger.reserve(&old, NOON).expect("reserved");
+    let reservation = reserve(&mut ledger, &old, NOON).expect("reserved");
     ledger.settle(reservation, &settlement(), NOON).expect("settled");
     make(&mut ledger, "new", NOON + 10);
     let purged = ledger.purge_texts(NOON + 10).expect("purged");
