@@ -68,6 +68,8 @@ impl Attempt<'_, '_> {
             show(News::Clipped { from, to: cap });
         }
 
+        // Calls that are made together are all reserved before any of them is sent, and none waits on its clock for the others.
+        tokio::task::yield_now().await;
         let mut meter = Meter::begin();
         meter.answer.notes.extend(reservation.warning().map(str::to_owned));
         let mut head = None;

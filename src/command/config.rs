@@ -27,6 +27,8 @@ pub struct Config {
     pub model: Option<String>,
     /// Short names for models.
     pub alias: BTreeMap<String, String>,
+    /// Models that are compared together, as `-m group:NAME`.
+    pub group: BTreeMap<String, Vec<String>>,
     /// A PEM file of further root certificates. User's file only.
     pub ca_bundle: Option<PathBuf>,
     /// What is kept of a call beside its figures.
@@ -144,6 +146,7 @@ pub struct LimitsTable {
 struct Project {
     model: Option<String>,
     alias: BTreeMap<String, String>,
+    group: BTreeMap<String, Vec<String>>,
     /// A project may keep less than the user would, never more.
     store: Store,
     #[serde(deserialize_with = "terms::label_of")]
@@ -223,6 +226,7 @@ impl Config {
         let folder_name = || who::found(&folder.file_name()?.to_string_lossy());
         self.model = project.model.or(self.model.take());
         self.alias.extend(project.alias);
+        self.group.extend(project.group);
         if project.store == Store::Metadata {
             self.store = Store::Metadata;
         }

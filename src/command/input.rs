@@ -188,7 +188,11 @@ fn system(text: &str) -> Result<String, Failure> {
     }
 }
 
-fn settings(args: &InputArgs) -> Result<Settings, Failure> {
+/// What is to be sent beside the prompt.
+///
+/// # Errors
+/// `config` for a parameter or a schema that is none.
+pub fn settings(args: &InputArgs) -> Result<Settings, Failure> {
     let mut settings = Settings {
         temperature: args.temperature,
         max_tokens: args.max_tokens,
