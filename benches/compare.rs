@@ -33,7 +33,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let mut out = io::stdout().lock();
     let set = || (0..MODELS).map(|at| delays(at).0 + delays(at).1);
-    writeln!(out, "{MODELS} models, {ROUNDS} rounds; set delays: slowest {} ms, sum {} ms", set().max().unwrap_or(0), set().sum::<u64>())?;
+    writeln!(
+        out,
+        "{MODELS} models, {ROUNDS} rounds; set delays: slowest {} ms, sum {} ms",
+        set().max().unwrap_or(0),
+        set().sum::<u64>()
+    )?;
 
     let sim: Vec<String> = (0..MODELS)
         .map(|at| {
@@ -54,7 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder.path().join("llmx"))?;
     fs::write(
         folder.path().join("llmx/config.toml"),
-        format!("[provider.here]\nname = \"Here\"\nbase_url = \"http://127.0.0.1:{port}\"\napi = [\"chat\"]\nauth = \"none\"\n"),
+        format!(
+            "[provider.here]\nname = \"Here\"\nbase_url = \"http://127.0.0.1:{port}\"\napi = [\"chat\"]\nauth = \"none\"\n"
+        ),
     )?;
     let models: Vec<String> = (0..MODELS).map(|at| format!("here/m{at}")).collect();
     for round in 1..=ROUNDS {
@@ -66,7 +73,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(first_token(call).abs_diff(*served))
         });
         let off: Vec<u64> = off.collect();
-        tell(&mut out, &format!("loopback {round} ({} first tokens)", off.len()), &told, off.into_iter().max().unwrap_or(0))?;
+        tell(
+            &mut out,
+            &format!("loopback {round} ({} first tokens)", off.len()),
+            &told,
+            off.into_iter().max().unwrap_or(0),
+        )?;
     }
     Ok(())
 }
@@ -139,8 +151,10 @@ fn answer(mut connection: &TcpStream, clocks: &Clocks) -> io::Result<()> {
     let body: Value = serde_json::from_slice(&body)?;
     let model = body["model"].as_str().unwrap_or_default();
     let (first, rest) = delays(model.trim_start_matches('m').parse().unwrap_or(0));
-    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")?;
-    let mut say = |event: &str| connection.write_all(format!("{:x}\r\ndata: {event}\n\n\r\n", event.len() + 8).as_bytes());
+    connection
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")?;
+    let mut say =
+        |event: &str| connection.write_all(format!("{:x}\r\ndata: {event}\n\n\r\n", event.len() + 8).as_bytes());
     thread::sleep(Duration::from_millis(first));
     let word = r#"{"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}"#;
     say(word)?;
