@@ -16,7 +16,7 @@ pub fn text(comparison: &Comparison, view: &View) -> String {
         text.push_str(&format!("| {} |\n", row.join(" | ")));
     }
     text.push('\n');
-    for failure in table::failures(comparison) {
+    for failure in table::failures(comparison).into_iter().chain(table::failed_checks(comparison)) {
         let lines: Vec<String> = failure.lines().map(plain).collect();
         text.push_str(&format!("- {}\n", lines.join("<br>")));
     }

@@ -270,7 +270,7 @@ pub(super) fn failures(comparison: &Comparison) -> Vec<String> {
     said
 }
 
-fn failed_checks(comparison: &Comparison) -> Vec<String> {
+pub(super) fn failed_checks(comparison: &Comparison) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for lane in &comparison.lanes {
         for run in &lane.runs {

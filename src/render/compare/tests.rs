@@ -291,14 +291,12 @@ fn the_page_runs_nothing_that_it_is_told_and_loads_nothing() {
     assert!(!xml.contains(|one: char| one.is_control() && one != '\n') && !xml.contains("<script"), "{xml}");
 }
 
-/// Pages for `.ci/html`, which opens them in a browser.
+/// These snapshots are what `.ci/html` opens in a browser.
 #[test]
-fn pages_are_written_for_the_browser() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/compare");
-    std::fs::create_dir_all(&folder).expect("a folder");
+fn each_comparison_is_one_page() {
     for (name, comparison) in samples() {
         let view = View { diff: name == "bands", ..view(&comparison, None) };
-        std::fs::write(folder.join(format!("{name}.html")), html::page(&comparison, &view)).expect("writes");
+        insta::assert_snapshot!(format!("{name}.html"), html::page(&comparison, &view));
     }
 }
 
