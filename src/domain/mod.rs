@@ -4,6 +4,7 @@ pub mod answer;
 pub mod bill;
 pub mod budget;
 pub mod chat;
+pub mod comparison;
 pub mod failure;
 pub mod instant;
 pub mod model;
