@@ -205,7 +205,7 @@ impl Comparison {
     }
 
     /// Lanes with the shortest time to the end, by position. Of several runs the median counts, and only where it lies
-    /// below the spread of every slower lane; below [`RUNS_TO_TELL`] runs nobody is fastest.
+    /// below the spread of every slower lane; below [`RUNS_TO_TELL`] runs, or where all are alike, nobody is fastest.
     #[must_use]
     pub fn fastest(&self) -> Vec<bool> {
         self.least(|lane| {
@@ -245,11 +245,11 @@ impl Comparison {
         }
         let Some(least) = values.iter().flatten().map(|(median, _)| *median).min() else { return none };
         let clear = values.iter().flatten().filter(|(median, _)| *median != least).all(|(_, low)| least < *low);
-        if clear || !self.repeated() {
-            values.iter().map(|value| value.is_some_and(|(median, _)| median == least)).collect()
-        } else {
-            none
+        let all = values.iter().flatten().all(|(median, _)| *median == least);
+        if all || (self.repeated() && !clear) {
+            return none;
         }
+        values.iter().map(|value| value.is_some_and(|(median, _)| median == least)).collect()
     }
 }
 

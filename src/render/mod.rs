@@ -1,6 +1,7 @@
 //! What is shown: values become text; only `terminal.rs` writes.
 
 pub mod call;
+pub mod compare;
 pub mod draft;
 pub mod extract;
 mod face;

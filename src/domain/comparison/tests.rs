@@ -142,6 +142,8 @@ fn the_fastest_and_the_cheapest_are_marked_where_that_can_be_told() {
     assert_eq!((plain.fastest(), plain.cheapest()), (vec![false, true, true], vec![true, false, false]));
     let alone = of(vec![answered("a", 1, 20, "0.1")]);
     assert_eq!((alone.fastest(), alone.cheapest()), (vec![false], vec![false]));
+    let alike = of(vec![answered("a", 1, 20, "0.1"), answered("b", 1, 20, "0.1")]);
+    assert_eq!((alike.fastest(), alike.cheapest()), (vec![false; 2], vec![false; 2]));
     // Unknown is not free: it could be the cheapest, or not.
     let unknown = of(vec![answered("a", 1, 20, "0.1"), unpriced("b", 1, 30)]);
     assert_eq!((unknown.fastest(), unknown.cheapest()), (vec![true, false], vec![false, false]));
