@@ -4,6 +4,7 @@ pub mod args;
 pub mod budget;
 pub mod calling;
 pub mod chat;
+pub mod compare;
 pub mod config;
 pub mod desk;
 pub mod input;
