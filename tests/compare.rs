@@ -458,3 +458,65 @@ fn nothing_of_a_comparison_is_kept_where_nothing_may_be() {
     let holds = |path: &Path| std::fs::read(path).is_ok_and(|bytes| bytes.windows(6).any(|part| part == b"secret"));
     assert!(!holds(&books.path("ledger.db")) && !holds(&books.path("ledger.db-wal")));
 }
+
+#[test]
+fn a_matrix_sends_only_what_the_ledger_lacks() {
+    let lines: String =
+        (1..=20).map(|at| format!("{{\"city\":\"Town {at}\",\"assert\":\"contains:fine\"}}\n")).collect();
+    let books = Books::new();
+    std::fs::write(books.path("cities.jsonl"), lines).expect("written");
+    let file = books.path("cities.jsonl").display().to_string();
+    let (one, two) = (Server::new(whole("fine")), Server::new(whole("fine")));
+    let ask = |more: &[&str]| {
+        let args = [&["--prompts", &file, "-j", "Where is {{city}}?"][..], more].concat();
+        books.compare(&[&one, &two], &args).run()
+    };
+    let estimate = ask(&["--estimate"]).exits(0).json();
+    assert_eq!((one.connections(), two.connections()), (0, 0));
+    assert!(estimate.to_string().contains("p0/m"), "{estimate}");
+
+    // So much that about half of the forty calls fit.
+    let first = ask(&["--max-cost", "0.0006", "--no-clip", "--max-tokens", "5"]).json();
+    let sent = one.requests().len() + two.requests().len();
+    assert!((2..40).contains(&sent), "{sent}");
+    assert_eq!(calls(&first).len(), 40);
+    let again = ask(&["--max-tokens", "5"]).exits(0);
+    assert_eq!(one.requests().len() + two.requests().len(), 40, "each is sent once");
+    let again = (again.json(), again.says(&["stand in the ledger already"])).0;
+    assert_eq!((calls(&again).len(), again["cases"].as_array().map(Vec::len)), (40, Some(20)));
+    assert!(calls(&again).iter().all(|call| call["text"] == "fine" && call["checks"][0]["passed"] == true), "{again}");
+    assert_eq!((&again["group"], &again["cases"][4]), (&first["group"], &json!("Where is Town 5?")));
+    ask(&["--max-tokens", "5"]).exits(0);
+    assert_eq!(books.rows().iter().filter(|row| row["cost"]["usd"] == WHOLE_USD).count(), 40);
+    let group = again["group"].as_str().expect("an id");
+    let page = books.llmx(&["logs", "show", group]).run().exits(0);
+    assert!(page.text().contains("Town 20") && page.text().contains("2 of 2 answered"), "{}", page.text());
+    books.are_whole();
+}
+
+#[test]
+fn a_judge_sees_no_names_and_its_cost_stands_apart() {
+    let (one, two) = (Server::new(whole("the good answer")), Server::new(whole("the other")));
+    let judge = Server::new(whole("{\"winner\": 0, \"because\": \"alike\"}"));
+    let books = Books::new();
+    let args = ["--judge", "p2/m", "--criteria", "short", "-j", "hi"];
+    let llmx = books.configured(&[&one, &two, &judge], "", &args);
+    // The judge is no contender here: the same model would be asked twice.
+    let told = llmx.args(&["--require", "any"]).run().exits(0).json();
+    let judged = &told["summary"]["judge"];
+    assert_eq!((&judged["model"], &judged["criteria"]), (&json!("p2/m"), &json!("short")));
+    assert_eq!(judged["scores"][0]["ties"], 4, "two pairs, each in both orders: {judged}");
+    // Three answers, and six verdicts that cost as much each.
+    assert_eq!((&told["summary"]["cost"]["usd"], &judged["usd"]), (&json!("0.000051"), &json!("0.000102")));
+    let asked: Vec<String> =
+        judge.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+    assert_eq!(asked.len(), 7);
+    assert!(asked.iter().all(|body| !body.contains("p0") && !body.contains("p1/")), "{asked:?}");
+    let rows = books.rows();
+    assert!(rows.len() == 9 && rows.iter().all(|row| row["group"] == told["group"]), "{}", rows.len());
+    let group = told["group"].as_str().expect("an id");
+    let again = books.llmx(&["logs", "show", group, "-j"]).run().exits(0).json();
+    assert_eq!(calls(&again).len(), 3, "verdicts are no answers");
+    Books::new().llmx(&["compare", "-m", "sim/echo", "--judge", "nowhere/x", "--criteria", "c", "hi"]).run().exits(4);
+    Books::new().llmx(&["compare", "-m", "sim/echo", "--judge", "sim/echo", "hi"]).run().exits(2);
+}

@@ -23,7 +23,7 @@ use crate::domain::report::{CallReport, Earlier, Stop};
 use crate::ledger::Ledger;
 use crate::pricing::Prices;
 use crate::provider::{Limits, Provider};
-pub use ask::priced_as;
+pub use ask::{Plan, plan, priced_as};
 use attempt::Attempt;
 pub use tries::Persistence;
 use tries::{Failed, Next, Other, Tries};

@@ -120,6 +120,27 @@ impl Ledger {
         Ok((group, records))
     }
 
+    /// The calls of exactly this group, oldest first, with their answers and without their prompts.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn made_together(&self, group: &str) -> Result<Vec<Record>, LedgerError> {
+        let sql = format!("{COLUMNS} WHERE c.group_id = ?1 ORDER BY c.opened_ms, c.seq");
+        self.read(|db| {
+            let mut find = db.prepare(&sql)?;
+            let rows = find.query_map([group], |row| Ok((row.get::<_, i64>(0)?, record(row)?)))?;
+            rows.map(|row| {
+                let (seq, found) = row?;
+                let mut found = with_children(db, seq, found)?;
+                if let Some(settled) = &mut found.settled {
+                    settled.settlement.answer = text(db, "SELECT json FROM answer WHERE call = ?1", seq)?;
+                }
+                Ok(found)
+            })
+            .collect()
+        })
+    }
+
     /// The row number and whole id of the one call whose id is, begins or ends so.
     pub(super) fn find(&self, id: &str) -> Result<(i64, String), LedgerError> {
         let pattern = like(id);

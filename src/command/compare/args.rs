@@ -20,6 +20,20 @@ pub struct CompareArgs {
     /// Ask what the last chat asked
     #[arg(long, conflicts_with_all = ["prompt", "system", "file", "attach"])]
     pub last: bool,
+    /// Ask many prompts: JSON lines, CSV or YAML, whose fields stand in the prompt as {{field}}
+    ///
+    /// What the ledger already holds of them is not asked again.
+    #[arg(long, value_name = "FILE", conflicts_with = "last")]
+    pub prompts: Option<String>,
+    /// Only tell what it would consume and cost; nothing is sent
+    #[arg(long)]
+    pub estimate: bool,
+    /// A model that says which answers are better; it sees no names, and every pair in both orders
+    #[arg(long, value_name = "MODEL", requires = "criteria")]
+    pub judge: Option<String>,
+    /// What the judge goes by
+    #[arg(long, value_name = "TEXT", requires = "judge")]
+    pub criteria: Option<String>,
     /// Ask every model so often; tells the median, and from five runs on the spread
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,
@@ -30,7 +44,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub per_provider: Option<u32>,
     /// Send nothing at all where one of the models cannot be asked or a budget refuses one of the calls
-    #[arg(long, conflicts_with_all = ["concurrency", "per_provider"])]
+    #[arg(long, conflicts_with_all = ["concurrency", "per_provider", "prompts"])]
     pub all_or_nothing: bool,
     /// How many models must answer for the exit code 0
     #[arg(long, value_name = "all|any|NUMBER", default_value = "all", value_parser = require)]

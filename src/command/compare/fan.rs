@@ -1,14 +1,14 @@
 //! The fan-out: every model is asked at once, within the limits that were given; the runs of a model follow each other.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 
-use crate::call::Target;
+use crate::call::{Caller, Stopping, Target};
 use crate::command::calling::Calling;
 use crate::command::compare::lanes::Contender;
 use crate::command::compare::live::Watcher;
@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     pub contenders: &'a [Contender],
     /// One per case.
     pub requests: &'a [ChatRequest],
+    /// On whose behalf a call is made, where that is not the command's own.
+    pub callers: &'a HashMap<Job, Caller>,
     /// Calls in the order in which they are to begin; those of one lane never overlap.
     pub jobs: Vec<Job>,
     pub group: &'a str,
@@ -38,7 +40,7 @@ pub struct Plan<'a> {
 }
 
 /// One call to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Job {
     /// The position of the model, of the prompt, and how often this was asked before.
     pub lane: usize,
@@ -162,6 +164,17 @@ pub async fn fan(plan: &Plan<'_>, watcher: &RefCell<Watcher<'_>>, stopped: impl 
     fanned
 }
 
+/// What a call waits for that may be stopped together with others.
+#[must_use]
+pub fn told(mut stopping: watch::Receiver<Option<Stop>>) -> Stopping<'static> {
+    Box::pin(async move {
+        match stopping.wait_for(Option::is_some).await.map(|stop| *stop) {
+            Ok(Some(stop)) => stop,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    })
+}
+
 /// Why a call was not sent whose fellow could not be made.
 fn with(failure: &Failure, label: &str) -> Failure {
     let message = format!("not sent, since {label} could not be asked (--all-or-nothing)");
@@ -182,12 +195,7 @@ impl Plan<'_> {
             && self.per_provider.is_none_or(|most| same < most)
     }
 
-    async fn call(
-        &self,
-        job: Job,
-        mut stopping: watch::Receiver<Option<Stop>>,
-        watcher: &RefCell<Watcher<'_>>,
-    ) -> Done {
+    async fn call(&self, job: Job, stopping: watch::Receiver<Option<Stop>>, watcher: &RefCell<Watcher<'_>>) -> Done {
         let contender = &self.contenders[job.lane];
         let provider = match &contender.opened {
             Ok(provider) => provider,
@@ -195,18 +203,13 @@ impl Plan<'_> {
         };
         watcher.borrow_mut().began(job);
         let targets = [Target { name: &contender.name, provider }];
-        let call = self.calling.call(&targets, &self.requests[job.case], Some(self.group));
-        let stopped = async move {
-            match stopping.wait_for(Option::is_some).await.map(|stop| *stop) {
-                Ok(Some(stop)) => stop,
-                Ok(None) | Err(_) => std::future::pending().await,
-            }
-        };
+        let mut call = self.calling.call(&targets, &self.requests[job.case], Some(self.group));
+        call.caller = self.callers.get(&job).unwrap_or(call.caller);
         let mut show = |news: crate::call::News<'_>| {
             watcher.borrow_mut().news(job.lane, &news);
             true
         };
-        let result = call.run(&mut show, Box::pin(stopped)).await;
+        let result = call.run(&mut show, told(stopping)).await;
         Done { job, result }
     }
 }

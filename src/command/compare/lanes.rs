@@ -20,7 +20,7 @@ pub struct Contender {
 /// What every model of one command shares.
 #[must_use]
 pub fn choice(args: &CompareArgs) -> Choice {
-    Choice { profile: args.call.profile.clone(), whole: args.call.no_stream, ..Choice::default() }
+    Choice { profile: args.call.profile.clone(), whole: args.call.no_stream, draft: args.estimate, ..Choice::default() }
 }
 
 /// The models in the order in which they are named, and sentences on those that are left out.

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::call::{News, priced_as};
+use crate::call::{self, News, Target};
 use crate::command::calling::Calling;
 use crate::command::compare::fan::Job;
 use crate::command::compare::lanes::Contender;
@@ -11,11 +11,12 @@ use crate::domain::bill::Outcome;
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::Failure;
 use crate::domain::model::ModelName;
+use crate::domain::money::Usd;
 use crate::domain::report::CallReport;
 use crate::domain::usage::{Meter, Usage};
 use crate::pricing::{Called, Context, Moment, Prices};
 use crate::provider::Provider;
-use crate::render::call;
+use crate::render::call as told_call;
 use crate::render::compare::live::{Frame, LiveLane, LiveState, Phase, frame, repaint};
 use crate::render::terminal::Terminal;
 
@@ -35,6 +36,7 @@ pub struct Watcher<'a> {
     before: Option<Frame>,
     ended: usize,
     all: usize,
+    spent: Usd,
     several: bool,
     notes: Vec<String>,
 }
@@ -93,6 +95,7 @@ impl<'a> Watcher<'a> {
             before: None,
             ended: 0,
             all,
+            spent: Usd::default(),
             several: all > contenders.len(),
             notes: Vec::new(),
         };
@@ -106,7 +109,8 @@ impl<'a> Watcher<'a> {
 
     fn status(&mut self) {
         if !self.draws {
-            self.terminal.status(&format!("{} of {} answers", self.ended, self.all));
+            let spent = if self.spent == Usd::default() { String::new() } else { format!(", ${}", self.spent) };
+            self.terminal.status(&format!("{} of {} answers{spent}", self.ended, self.all));
         }
     }
 
@@ -130,8 +134,11 @@ impl<'a> Watcher<'a> {
         lane.text.clear();
         lane.begun_ms = now_ms;
         (lane.tokens, lane.spent) = (None, None);
-        let priced =
-            contender.opened.as_ref().ok().and_then(|provider| priced(contender, provider, &self.requests[job.case]));
+        let priced = contender
+            .opened
+            .as_ref()
+            .ok()
+            .and_then(|provider| priced(contender, provider, &self.requests[job.case], self.prices));
         self.counts[job.lane] = Count { priced, ..Count::default() };
     }
 
@@ -206,6 +213,8 @@ impl<'a> Watcher<'a> {
     /// A call has ended.
     pub fn ended(&mut self, job: Job, result: &Result<CallReport, Failure>) {
         self.ended += 1;
+        let amount = result.as_ref().ok().and_then(|report| report.bill.total);
+        self.spent = self.spent.checked_add(amount.unwrap_or_default()).unwrap_or(self.spent);
         self.status();
         if !self.draws {
             return;
@@ -283,15 +292,14 @@ impl Count {
     }
 }
 
-fn priced(contender: &Contender, provider: &Provider, request: &ChatRequest) -> Option<Priced> {
-    let draft = provider.draft(request).ok()?;
-    let tier = draft.body["service_tier"].as_str();
-    let (place, context) = priced_as(&contender.name, draft.region.as_deref(), tier, &draft.body);
+fn priced(contender: &Contender, provider: &Provider, request: &ChatRequest, prices: &Prices) -> Option<Priced> {
+    let now_ms = desk::now_ms();
+    let plan = call::plan(&Target { name: &contender.name, provider }, request, prices, now_ms).ok()?;
     Some(Priced {
-        place,
-        context,
-        request_bytes: draft.body.to_string().len() as u64,
-        at: Moment::from_ms(desk::now_ms()),
+        place: plan.place,
+        context: plan.context,
+        request_bytes: plan.request_bytes,
+        at: Moment::from_ms(now_ms),
         is_simulated: matches!(provider, Provider::Sim(_)),
     })
 }
@@ -306,10 +314,10 @@ fn why(failure: &Failure) -> String {
 pub fn told(label: &str, report: &CallReport, verbose: bool) -> Vec<String> {
     let mut told = Vec::new();
     if verbose {
-        told.push(format!("llmx: {}", call::summary(report, label)));
-        let details = report.failure.as_ref().and_then(call::failure_details);
+        told.push(format!("llmx: {}", told_call::summary(report, label)));
+        let details = report.failure.as_ref().and_then(told_call::failure_details);
         told.extend(details.map(|details| format!("llmx: {details}")));
     }
-    told.extend(report.unbooked.as_ref().map(|failure| call::failure(Some(label), failure)));
+    told.extend(report.unbooked.as_ref().map(|failure| told_call::failure(Some(label), failure)));
     told
 }
