@@ -238,13 +238,15 @@ mod tests {
     use serde_json::json;
 
     use super::{Cell, TAG, cells, finished, group};
+    use crate::domain::bill::Quote;
+    use crate::domain::budget::Claim;
     use crate::domain::chat::{ChatRequest, Message, Part, Role, Settings};
     use crate::domain::comparison::tests::{answered, counted};
     use crate::domain::failure::{ErrorClass, Failure};
     use crate::domain::model::ModelName;
     use crate::domain::record::{NewCall, Settlement};
     use crate::domain::report::{CallReport, Stop};
-    use crate::ledger::{Ledger, Patience};
+    use crate::ledger::{Admission, Ledger, Patience, Reservation};
 
     fn lanes(models: &[&str]) -> Vec<(ModelName, String)> {
         models
@@ -282,9 +284,18 @@ mod tests {
         }
     }
 
+    fn reserve(ledger: &mut Ledger, call: &NewCall, at_ms: i64) -> Reservation {
+        let quote = Quote::default();
+        let claim = Claim { budgets: &[], quote: &quote, cap: None, floor: None, purse: None };
+        match ledger.admit(call, &claim, at_ms).expect("booked") {
+            Admission::Granted(reservation) => reservation,
+            Admission::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+
     /// Books one finished attempt at `at_ms`, which took a second.
     fn book(ledger: &mut Ledger, call: &NewCall, report: &CallReport, keep: bool, at_ms: i64) {
-        let reservation = ledger.reserve(call, at_ms).expect("booked");
+        let reservation = reserve(ledger, call, at_ms);
         ledger.settle(reservation, &Settlement::of(report, keep), at_ms + 1_000).expect("settled");
     }
 
@@ -352,7 +363,7 @@ mod tests {
                     book(&mut ledger, &call, &report, true, at_ms);
                 } else {
                     // Three were on their way when the process died.
-                    let _ = ledger.reserve(&call, at_ms).expect("booked");
+                    let _ = reserve(&mut ledger, &call, at_ms);
                 }
             }
         }
@@ -408,7 +419,7 @@ mod tests {
         book(&mut ledger, &opened("two", &all[0], "g", Some("one")), &busy, true, 23_000);
         book(&mut ledger, &opened("three", &all[0], "g", Some("one")), &answered("yes", 1, 2, "0.1"), true, 25_000);
         // Another process asked as well and was stopped: the answer stands.
-        let _ = ledger.reserve(&opened("late", &all[0], "g", None), 30_000).expect("booked");
+        let _ = reserve(&mut ledger, &opened("late", &all[0], "g", None), 30_000);
         let there = finished(&all, &lanes(&["a"]), &ledger.made_together("g").expect("reads"));
         let report = there[0].as_ref().expect("answered");
         let earlier: Vec<(&str, u64)> =
