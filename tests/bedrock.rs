@@ -18,8 +18,9 @@ use llmx::domain::chat::{
 use llmx::domain::failure::{ErrorClass, Failure, Repeat};
 use llmx::domain::usage::Meter;
 use llmx::provider::catalog::Catalog;
+use llmx::provider::departure::Departure;
 use llmx::provider::net::Net;
-use llmx::provider::{Choice, Limits, Provider, models};
+use llmx::provider::{Choice, Errand, Limits, Provider, models};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -261,7 +262,7 @@ fn open(model: &str, choice: &Choice, env: &[(&str, &str)]) -> Result<Provider, 
     let name = catalog.model(&format!("bedrock/{model}"))?;
     let row = catalog.row(&name.provider)?;
     let (facts, api) = models::facts(&row, &name);
-    let net = Arc::new(Net::new(None, Duration::from_secs(5)));
+    let net = Arc::new(Net::new(None, &Limits::default(), &|_| None));
     let set: BTreeMap<String, String> = env.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     let read = move |name: &str| set.get(name).cloned();
     Provider::open(&row, &name, facts, api, choice, &net, &read)
@@ -278,9 +279,16 @@ struct Got {
     request_id: Option<String>,
 }
 
+/// Our own id of a call.
+const CALL: &str = "01a20448-c20d-7549-9f79-d6ab253721b4";
+
 async fn call(provider: &Provider, request: &ChatRequest, limits: &Limits) -> Got {
     let mut answer = Answer::default();
-    let mut arriving = match provider.send(request, limits).await {
+    let departure = Departure::default();
+    let errand = Errand { id: CALL, departure: &departure };
+    let sent = provider.send(request, limits, errand).await;
+    assert!(sent.is_err() || departure.gone());
+    let mut arriving = match sent {
         Ok(arriving) => arriving,
         Err(failure) => return Got { answer, request_id: failure.request_id.clone(), failure: Some(failure) },
     };

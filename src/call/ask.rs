@@ -55,7 +55,7 @@ pub fn priced_as(name: &ModelName, region: Option<&str>, tier: Option<&str>, set
 
 /// The service tier that the request asks for.
 #[must_use]
-pub(super) fn requested_tier(draft: &Draft) -> Option<String> {
+pub fn requested_tier(draft: &Draft) -> Option<String> {
     let tier = &draft.body["service_tier"];
     let tier = tier.as_str().or_else(|| draft.body["serviceTier"]["type"].as_str());
     tier.map(str::to_owned)
@@ -63,7 +63,7 @@ pub(super) fn requested_tier(draft: &Draft) -> Option<String> {
 
 /// What the request can consume at the most.
 #[must_use]
-fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
+pub fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
     let parts = || request.messages.iter().flat_map(|message| &message.parts);
     let attachments =
         parts().filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))).count();

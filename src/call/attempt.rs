@@ -19,8 +19,9 @@ use crate::domain::record::{self, NewCall, Settlement};
 use crate::domain::report::{CallReport, Stop, Timing};
 use crate::ledger::{Admission, Ledger, Reservation};
 use crate::pricing::{Called, Context, Moment};
+use crate::provider::departure::Departure;
 use crate::provider::key::Redactor;
-use crate::provider::{Draft, Provider};
+use crate::provider::{Draft, Errand, Provider};
 
 /// How long the final usage is waited for after the user stopped the call, and after the reader went away.
 const DRAIN_SIGNAL: Duration = Duration::from_millis(200);
@@ -74,32 +75,26 @@ impl Attempt<'_, '_> {
         meter.answer.notes.extend(reservation.warning().map(str::to_owned));
         let mut head = None;
         let held = reservation.ceiling();
-        let (failure, stopped) = self.meter(&prepared, &mut meter, &mut head, show, stopping).await;
-        let outcome = outcome(&meter.answer, failure.as_ref(), stopped, head.is_some());
+        let departure = Departure::default();
+        let errand = Errand { id: &id, departure: &departure };
+        let (failure, stopped) = self.meter(&prepared, errand, &mut meter, &mut head, show, stopping).await;
+        let outcome = outcome(&meter.answer, failure.as_ref(), stopped, departure.left());
         let bill = self.bill(&meter.answer, &outcome, &prepared);
         let total_ms = millis(meter.began.elapsed());
         let Head { request_id, redactor } = head.unwrap_or_default();
+        let timing =
+            Timing { first_token_ms: meter.first_token.map(millis), total_ms, elapsed_ms: total_ms, attempts: 1 };
         let mut report = CallReport {
             id,
             group: self.call.group.clone(),
-            name: self.target.name.clone(),
             region: provider.region().map(str::to_owned),
             request_id: request_id.or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
-            timing: Timing {
-                first_token_ms: meter.first_token.map(millis),
-                total_ms,
-                elapsed_ms: total_ms,
-                attempts: 1,
-            },
+            timing,
             answer: meter.answer,
-            outcome,
-            bill,
             failure,
             stopped,
             clipped_from,
-            earlier: Vec::new(),
-            alerts: Vec::new(),
-            unbooked: None,
+            ..CallReport::of(self.target.name.clone(), outcome, bill)
         };
         match self.settle(reservation, &report, &redactor) {
             Ok(alerts) => report.alerts = alerts,
@@ -156,7 +151,7 @@ impl Attempt<'_, '_> {
                 }
                 Ok(reservation)
             }
-            Admission::Refused(refusal) => Err(Failure::refused(refusal)),
+            Admission::Refused(refusal) => Err(refusal.failure(prepared.opened_ms)),
         }
     }
 
@@ -206,6 +201,7 @@ impl Attempt<'_, '_> {
     async fn meter(
         &self,
         prepared: &Prepared,
+        errand: Errand<'_>,
         meter: &mut Meter,
         head: &mut Option<Head>,
         show: &mut Show<'_>,
@@ -215,9 +211,9 @@ impl Attempt<'_, '_> {
         let mut arriving = tokio::select! {
             biased;
             stop = &mut *stopping => return (None, Some(stop)),
-            () = until(self.deadline) => return (Some(self.out_of_time()), None),
-            () = until(first) => return (Some(self.no_token()), None),
-            sent = self.target.provider.send(&prepared.request, &self.call.limits) => match sent {
+            () = until(self.deadline) => return (Some(self.out_of_time(errand)), None),
+            () = until(first) => return (Some(self.no_token(errand)), None),
+            sent = self.target.provider.send(&prepared.request, &self.call.limits, errand) => match sent {
                 Ok(arriving) => arriving,
                 Err(failure) => return (Some(failure), None),
             },
@@ -233,8 +229,8 @@ impl Attempt<'_, '_> {
                     meter.drain(&mut arriving, events, DRAIN_SIGNAL).await;
                     return (None, Some(stop));
                 }
-                () = until(self.deadline) => return (Some(self.out_of_time()), None),
-                () = until(first) => return (Some(self.no_token()), None),
+                () = until(self.deadline) => return (Some(self.out_of_time(errand)), None),
+                () = until(first) => return (Some(self.no_token(errand)), None),
                 next = together(&mut arriving, &mut events) => next,
             };
             let counted = events.iter().any(|event| matches!(event, ChatEvent::Usage(_)));
@@ -270,19 +266,25 @@ impl Attempt<'_, '_> {
         })
     }
 
-    fn out_of_time(&self) -> Failure {
+    fn out_of_time(&self, errand: Errand<'_>) -> Failure {
         let seconds = self.call.total.unwrap_or_default().as_secs();
-        Failure::new(ErrorClass::Timeout, format!("the call took longer than its {seconds} s (--timeout)"))
-            .advise("raise --timeout, or ask for less")
-            .maybe_billed()
+        let failure =
+            Failure::new(ErrorClass::Timeout, format!("the call took longer than its {seconds} s (--timeout)"))
+                .advise("raise --timeout, or ask for less");
+        late(failure, errand)
     }
 
-    fn no_token(&self) -> Failure {
+    fn no_token(&self, errand: Errand<'_>) -> Failure {
         let limit = self.call.limits.first_token.unwrap_or_default();
-        Failure::new(ErrorClass::Timeout, format!("no token within {} ms (limits.first_token_ms)", limit.as_millis()))
-            .advise("raise --first-token-timeout or limits.first_token_ms, or use a faster model")
-            .maybe_billed()
+        let message = format!("no token within {} ms (limits.first_token_ms)", limit.as_millis());
+        let advice = "raise --first-token-timeout or limits.first_token_ms, or use a faster model";
+        late(Failure::new(ErrorClass::Timeout, message).advise(advice), errand)
     }
+}
+
+/// Before anything of it had left, a request cost nothing.
+fn late(failure: Failure, errand: Errand<'_>) -> Failure {
+    if errand.departure.left() { failure.maybe_billed() } else { failure }
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -13,6 +13,7 @@ pub mod logs;
 pub mod models;
 pub mod providers;
 pub mod reprice;
+pub mod route;
 pub mod schema;
 pub mod signals;
 pub mod who;
@@ -54,8 +55,13 @@ pub enum Command {
     Providers(providers::ProvidersArgs),
     /// List models with their prices, show where a price comes from, check a table, bill usage
     Models(models::ModelsArgs),
+    /// List the routes, or show where a request would go and what it is expected to cost; nothing is sent
+    Route(route::RouteArgs),
     /// List the calls that were made, or show one with its bill
     Logs(logs::LogsArgs),
+    /// Limit what may be spent, and see where the limits stand
+    #[command(after_help = budget::AFTER_HELP)]
+    Budget(budget::BudgetArgs),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),
 }
@@ -96,7 +102,9 @@ pub fn run(command: Command) -> u8 {
         Command::Compare(args) => compare::run(&args),
         Command::Providers(args) => providers::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Route(args) => route::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Budget(args) => budget::run(&args),
         Command::Ledger(args) => ledger::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))

@@ -26,6 +26,14 @@ pub fn stopped() -> impl Future<Output = Stop> {
     }
 }
 
+/// Waits until somebody else has heard the signal: several calls that are made together end together.
+pub async fn told(mut heard: tokio::sync::watch::Receiver<Option<Stop>>) -> Stop {
+    match heard.wait_for(Option::is_some).await.map(|stop| *stop) {
+        Ok(Some(stop)) => stop,
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::sync::mpsc;

@@ -1,5 +1,6 @@
 //! What is shown: values become text; only `terminal.rs` writes.
 
+pub mod budget;
 pub mod call;
 pub mod compare;
 pub mod draft;
@@ -12,4 +13,5 @@ pub mod markdown;
 pub mod models;
 pub mod providers;
 pub mod repricing;
+pub mod route;
 pub mod terminal;

@@ -179,7 +179,11 @@ fn a_retry_and_a_failure_stand_in_the_heads() {
     let busy =
         Server::of(vec![Script::head(429, &[("retry-after", "9"), ("content-length", "0")]), whole("never asked")]);
     let no = Server::new(unauthorized());
-    let mut sitting = sit(Books::new().compare(&[&busy, &no], &["hi"]), 120);
+    // The wait must last until it has been seen.
+    let llmx = Books::new().compare(&[&busy, &no], &["hi"]);
+    let path = llmx.path().join("config/llmx/config.toml");
+    let config = std::fs::read_to_string(path).expect("written").replace("wait_max_ms = 20", "wait_max_ms = 60000");
+    let mut sitting = sit(llmx.file("config/llmx/config.toml", config), 120);
     sitting.await_screen(|screen| screen.contains("429, again in") && screen.contains("auth"));
     sitting.type_in(b"\x03");
     let seen = sitting.exits(130);

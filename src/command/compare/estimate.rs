@@ -57,7 +57,7 @@ fn call(target: &Target<'_>, request: &ChatRequest, prices: &Prices, now_ms: i64
         output_bound,
         expected,
         ceiling,
-        window: prices.window(&plan.place),
+        window: prices.context_window(&plan.place),
         reasons,
     })
 }

@@ -13,7 +13,7 @@ pub mod reopen;
 pub mod resume;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::{Pin, pin};
 use std::sync::PoisonError;
 
@@ -35,7 +35,7 @@ use crate::provider::Provider;
 use crate::render::compare::{self, Layout, View};
 use crate::render::extract::{self, Which};
 use crate::render::terminal::{Terminal, Written};
-use crate::render::{call, compare::json as object};
+use crate::render::{budget, call, compare::json as object};
 pub use args::CompareArgs;
 use fan::{Done, Fanned, Job, Plan};
 use lanes::Contender;
@@ -388,6 +388,11 @@ fn show(
         {
             let _ = terminal.note(&format!("{line}\n"));
         }
+    }
+    let alerts = comparison.lanes.iter().flat_map(|lane| &lane.runs).filter_map(Run::report);
+    let alerts: BTreeSet<String> = alerts.flat_map(|report| &report.alerts).map(budget::alert).collect();
+    for alert in alerts.iter().filter(|_| !args.global.quiet) {
+        let _ = terminal.note(&format!("llmx: {alert}\n"));
     }
     let sent = comparison.lanes.iter().flat_map(|lane| &lane.runs).any(|run| run.report().is_some());
     if sent && !args.global.quiet && (terminal.err.terminal || args.global.verbose) {

@@ -18,23 +18,10 @@ pub fn answered(text: &str, first_ms: u64, total_ms: u64, usd: &str) -> CallRepo
     let mut answer = Answer::default();
     answer.add(ChatEvent::Text(text.to_owned()));
     let usage = Usage { raw: Value::Null, ..Usage::default() };
-    CallReport {
-        id: "0190-a".into(),
-        group: None,
-        name: ModelName { provider: "sim".into(), region: None, model: "echo".into() },
-        region: None,
-        answer,
-        outcome: Outcome::Reported(usage),
-        bill: Bill::of(Basis::Table, Some(Usd::parse(usd).expect("an amount"))),
-        timing: Timing { first_token_ms: Some(first_ms), total_ms, elapsed_ms: total_ms, attempts: 1 },
-        request_id: None,
-        failure: None,
-        stopped: None,
-        clipped_from: None,
-        earlier: Vec::new(),
-        alerts: Vec::new(),
-        unbooked: None,
-    }
+    let name = ModelName { provider: "sim".into(), region: None, model: "echo".into() };
+    let bill = Bill::of(Basis::Table, Some(Usd::parse(usd).expect("an amount")));
+    let timing = Timing { first_token_ms: Some(first_ms), total_ms, elapsed_ms: total_ms, attempts: 1 };
+    CallReport { id: "0190-a".into(), answer, timing, ..CallReport::of(name, Outcome::Reported(usage), bill) }
 }
 
 /// The same with counted tokens.

@@ -30,7 +30,7 @@ use super::catalog::Row;
 use super::http::{host_of, moved_base, parse_base};
 use super::key::Redactor;
 use super::net::{Net, is_loopback};
-use super::{Choice, Draft, Env, Limits, error};
+use super::{Choice, Draft, Env, Errand, Limits, error};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::{ModelFacts, ModelName};
@@ -197,7 +197,7 @@ impl Bedrock {
     ///
     /// # Errors
     /// A [`Failure`] that says whether it may have cost money.
-    pub async fn send(&self, request: &ChatRequest, limits: &Limits) -> Result<Arriving, Failure> {
+    pub async fn send(&self, request: &ChatRequest, limits: &Limits, errand: Errand<'_>) -> Result<Arriving, Failure> {
         let mut notes = Vec::new();
         let mut stream = self.stream;
         if !self.facts.streams {
@@ -206,8 +206,8 @@ impl Bedrock {
         let (client, region) = self.client(limits).await?;
         let mut clock_mended = false;
         loop {
-            let call = Arc::new(Call::new(self.whose(region), limits_of(limits, stream), stream));
-            let mut failure = match self.attempt(request, client, region, &call).await {
+            let call = Arc::new(Call::new(self.whose(region), limits_of(limits, stream), stream, errand.departure));
+            let mut failure = match self.attempt(request, client, region, &call, errand.id).await {
                 Ok(arriving) => return Ok(arriving.noting(notes)),
                 Err(failure) => failure,
             };
@@ -238,8 +238,11 @@ impl Bedrock {
         client: &Client,
         region: &str,
         call: &Arc<Call>,
+        id: &str,
     ) -> Result<Arriving, Failure> {
-        let encoded = self.encode(request, call.streamed)?;
+        let mut encoded = self.encode(request, call.streamed)?;
+        // A field of both operations, by which invocation logs are filtered (aws-sdk-bedrockruntime 1.153).
+        encoded.body["requestMetadata"]["llmx-call"] = id.into();
         let body = encoded.body.to_string();
         // The SDK wrote a body without messages: ours takes its place before it is signed.
         let fill = move |request: &mut HttpRequest| {
@@ -440,7 +443,7 @@ impl Arriving {
         let limit = self.call.limits.content;
         let left = limit.saturating_sub(self.last_content.elapsed());
         let received = match timeout(left, stream.recv()).await {
-            Err(_) => return Err(error::too_slow("nothing but empty data", limit, &self.call.whose.caller())),
+            Err(_) => return Err(error::stalled("nothing but empty data", limit, &self.call.whose.caller())),
             Ok(received) => received,
         };
         let unknown = std::mem::take(&mut self.call.seen().unknown);
