@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::ask::{ask, priced_as, requested_tier};
+use super::ask::{Plan, plan, requested_tier};
 use super::meter::{Meter, outcome, together};
 use super::{Call, News, Show, Stopping, Target};
 use crate::domain::answer::Answer;
@@ -69,6 +69,8 @@ impl Attempt<'_, '_> {
             show(News::Clipped { from, to: cap });
         }
 
+        // Calls that are made together are all reserved before any of them is sent, and none waits on its clock for the others.
+        tokio::task::yield_now().await;
         let mut meter = Meter::begin();
         meter.answer.notes.extend(reservation.warning().map(str::to_owned));
         let mut head = None;
@@ -104,16 +106,9 @@ impl Attempt<'_, '_> {
 
     fn prepare(&self) -> Result<(Prepared, Draft), Failure> {
         let call = self.call;
-        let draft = self.target.provider.draft(call.request)?;
         let opened_ms = (call.now)();
-        let tier = requested_tier(&draft);
-        let (place, context) = priced_as(self.target.name, draft.region.as_deref(), tier.as_deref(), &draft.body);
-        let ask = ask(call.request, &draft);
-        let quote = match &draft.simulated {
-            Some(quote) => quote.clone(),
-            None => call.prices.quote(&place, Moment::from_ms(opened_ms), &context, &ask),
-        };
-        let request_bytes = ask.request_bytes;
+        let Plan { draft, place, context, request_bytes, quote } =
+            plan(self.target, call.request, call.prices, opened_ms)?;
         Ok((Prepared { request: call.request.clone(), place, context, request_bytes, quote, opened_ms }, draft))
     }
 

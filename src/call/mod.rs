@@ -23,7 +23,7 @@ use crate::domain::report::{CallReport, Earlier, Stop};
 use crate::ledger::Ledger;
 use crate::pricing::Prices;
 use crate::provider::{Limits, Provider};
-pub use ask::{ask, priced_as, requested_tier};
+pub use ask::{Plan, ask, plan, priced_as, requested_tier};
 use attempt::Attempt;
 pub use tries::Persistence;
 use tries::{Failed, Next, Other, Tries};

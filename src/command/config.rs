@@ -28,6 +28,8 @@ pub struct Config {
     pub model: Option<String>,
     /// Short names for models.
     pub alias: BTreeMap<String, String>,
+    /// Models that are compared together, as `-m group:NAME`.
+    pub group: BTreeMap<String, Vec<String>>,
     /// A PEM file of further root certificates. User's file only.
     pub ca_bundle: Option<PathBuf>,
     /// What is kept of a call beside its figures.
@@ -147,6 +149,7 @@ pub struct LimitsTable {
 struct Project {
     model: Option<String>,
     alias: BTreeMap<String, String>,
+    group: BTreeMap<String, Vec<String>>,
     route: BTreeMap<String, Route>,
     /// A project may keep less than the user would, never more.
     store: Store,
@@ -235,6 +238,7 @@ impl Config {
         let folder_name = || labels::found(&folder.file_name()?.to_string_lossy());
         self.model = project.model.or(self.model.take());
         self.alias.extend(project.alias);
+        self.group.extend(project.group);
         self.route.extend(project.route);
         if project.store == Store::Metadata {
             self.store = Store::Metadata;

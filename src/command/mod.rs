@@ -4,6 +4,7 @@ pub mod args;
 pub mod budget;
 pub mod calling;
 pub mod chat;
+pub mod compare;
 pub mod config;
 pub mod desk;
 pub mod input;
@@ -48,6 +49,9 @@ pub enum Command {
     /// Send a prompt to a model and stream its answer
     #[command(after_help = AFTER_HELP)]
     Chat(Box<chat::ChatArgs>),
+    /// Send one prompt to several models at once, and show their answers side by side with seconds and cost
+    #[command(after_help = compare::AFTER_HELP)]
+    Compare(Box<compare::CompareArgs>),
     /// List the providers and which of them have a credential here
     Providers(providers::ProvidersArgs),
     /// List models with their prices, show where a price comes from, check a table, bill usage
@@ -96,6 +100,7 @@ pub fn run(command: Command) -> u8 {
     terminal::tell_panics();
     let done = match command {
         Command::Chat(args) => chat::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Providers(args) => providers::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Route(args) => route::run(&args),

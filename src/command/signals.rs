@@ -44,6 +44,7 @@ mod unix {
     use tokio::time::timeout;
 
     use crate::domain::report::Stop;
+    use crate::render::terminal;
 
     /// How long a call that was stopped may take to end.
     const LEAVE: Duration = Duration::from_secs(3);
@@ -63,9 +64,11 @@ mod unix {
         };
         let stop = next().await;
         if first.send(stop).is_err() {
+            terminal::give_back();
             std::process::exit(i32::from(stop.exit_code()));
         }
         let last = timeout(LEAVE, next()).await.unwrap_or(stop);
+        terminal::give_back();
         std::process::exit(i32::from(last.exit_code()));
     }
 

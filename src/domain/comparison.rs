@@ -1,6 +1,7 @@
 //! One prompt before several models: what each answered, which came first, what it cost, and what the shell is told.
 
 pub mod assertion;
+pub mod estimate;
 pub mod spread;
 pub mod words;
 

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod instant;
 pub mod model;
 pub mod money;
+pub mod recalled;
 pub mod record;
 pub mod refusal;
 pub mod report;

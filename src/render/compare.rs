@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod csv;
+pub mod estimate;
 pub mod html;
 pub mod json;
 pub mod junit;
