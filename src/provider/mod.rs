@@ -1,10 +1,12 @@
 //! Who answers: credentials, addresses and sockets. Knows nothing of money.
 
+pub mod access;
 pub mod catalog;
 pub mod error;
 pub mod google;
 pub mod http;
 pub mod key;
+pub mod listing;
 pub mod models;
 pub mod net;
 pub mod sim;

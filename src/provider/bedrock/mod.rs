@@ -4,7 +4,7 @@ mod answer;
 mod connector;
 mod credentials;
 mod errors;
-mod region;
+pub(super) mod region;
 mod request;
 
 use std::sync::Arc;
