@@ -107,6 +107,10 @@ impl Attempt<'_, '_> {
         Ok(report)
     }
 
+    pub fn quote(&self) -> Result<Quote, Failure> {
+        self.prepare().map(|(prepared, _)| prepared.quote)
+    }
+
     fn prepare(&self) -> Result<(Prepared, Draft), Failure> {
         let call = self.call;
         let draft = self.target.provider.draft(call.request)?;

@@ -14,6 +14,7 @@ pub mod providers;
 pub mod reprice;
 pub mod schema;
 pub mod signals;
+pub mod test_access;
 pub mod who;
 
 use std::path::PathBuf;
@@ -48,6 +49,9 @@ pub enum Command {
     Chat(Box<chat::ChatArgs>),
     /// List the providers and which of them have a credential here
     Providers(providers::ProvidersArgs),
+    /// Say which credentials, models and regions work here, and what mends those that do not
+    #[command(after_help = test_access::AFTER_HELP)]
+    TestAccess(Box<test_access::TestAccessArgs>),
     /// List models with their prices, show where a price comes from, check a table, bill usage
     Models(models::ModelsArgs),
     /// List the calls that were made, or show one with its bill
@@ -90,6 +94,7 @@ pub fn run(command: Command) -> u8 {
     let done = match command {
         Command::Chat(args) => chat::run(&args),
         Command::Providers(args) => providers::run(&args),
+        Command::TestAccess(args) => test_access::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Ledger(args) => ledger::run(&args),
