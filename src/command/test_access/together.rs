@@ -115,7 +115,7 @@ mod tests {
                     now.set(now.get() - 1);
                     pass.pay(Usd::default());
                     number
-                }) as std::pin::Pin<Box<dyn Future<Output = usize>>>
+                }) as std::pin::Pin<Box<dyn Future<Output = i32>>>
             });
             assert_eq!(together(jobs.collect()).await, (0..40).collect::<Vec<_>>());
             assert_eq!(peak.get(), most, "{slots} slots, {limit} of money");

@@ -84,7 +84,7 @@ const YES: Option<bool> = Some(true);
 /// In the order of the classes.
 const LINES: [Line; 29] = [
     line(AccessClass::Ok, "ok", 0, None, ALL, YES, ""),
-    line(AccessClass::Present, "key present", 0, None, HERE, YES, ""),
+    line(AccessClass::Present, "present", 0, None, HERE, YES, ""),
     line(AccessClass::Listed, "listed", 0, None, EXISTS, YES, ""),
     line(AccessClass::NoKey, "no key", 3, Some(Credential), NOTHING, NO, "export {key}{page}"),
     line(
