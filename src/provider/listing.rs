@@ -83,8 +83,12 @@ async fn of_http(http: &Http, limits: &Limits) -> Result<Listing, Failure> {
         redactor.failure(failure)
     };
     let asked = fetch(http, url, headers);
-    let (status, head, body) = match timeout(LISTING_WAIT.min(limits.connect + limits.head), asked).await {
-        Err(_) => return Err(free(error::too_slow("no listing", LISTING_WAIT, &caller))),
+    let most = LISTING_WAIT.min(limits.connect + limits.head);
+    let (status, head, body) = match timeout(most, asked).await {
+        Err(_) => {
+            return Err(Failure::new(ErrorClass::Timeout, format!("{host}: no listing within {} s", most.as_secs()))
+                .advise("check the network and test again"));
+        }
         Ok(Err(Fault::Client(failure))) => return Err(failure),
         Ok(Err(Fault::Socket(fault))) => return Err(free(error::transport(&fault, &caller, limits.connect))),
         Ok(Ok(answer)) => answer,

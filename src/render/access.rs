@@ -5,6 +5,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::call;
 use super::face::{Face, RESET, change};
+use super::models::columns;
 use crate::domain::access::{AccessClass, AccessReport, Depth, Probed, Rung, Verdict};
 use crate::domain::instant;
 use crate::domain::money::Usd;
@@ -328,6 +329,44 @@ fn case(probed: &Probed) -> String {
 /// Text in XML, on one line and without what steers a terminal.
 fn xml(text: &str) -> String {
     one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A model that works here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsableLine {
+    /// As `-m` takes it.
+    pub name: String,
+    /// Where it was asked.
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    pub first_token_ms: Option<u64>,
+    /// USD per 1M tokens of input and of output.
+    pub price: Option<(String, String)>,
+    /// Milliseconds since it was asked.
+    pub age_ms: i64,
+}
+
+/// What works here as a table.
+#[must_use]
+pub fn usable_table(lines: &[UsableLine]) -> String {
+    let head = ["model", "in", "out", "first", "tested", "where"].map(str::to_owned);
+    let cells = |line: &UsableLine| {
+        let (input, output) = line.price.clone().unwrap_or_else(|| ("-".into(), "-".into()));
+        let profile = line.profile.as_ref().map(|profile| format!("the profile {profile}"));
+        let place: Vec<String> = line.region.iter().cloned().chain(profile).collect();
+        let first = line.first_token_ms.map(seconds).unwrap_or_default();
+        [line.name.clone(), input, output, first, ago(line.age_ms), place.join(", ")].map(|cell| one_line(&cell))
+    };
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(lines.iter().map(cells)).collect();
+    columns(&rows, 1..4)
+}
+
+/// What a provider lists: name, context window, the provider's own name for people.
+#[must_use]
+pub fn listed(models: &[[String; 3]]) -> String {
+    let head = ["model", "context", "name"].map(str::to_owned);
+    let rows = models.iter().map(|row| row.clone().map(|cell| one_line(&cell)));
+    columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 1..2)
 }
 
 /// How long ago, in words: `3 h ago`.

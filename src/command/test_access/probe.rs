@@ -113,7 +113,8 @@ impl Bench<'_> {
         if unknown && !self.args.unpriced {
             return told(&opened, unasked(AccessClass::Unpriced, &opened.facts));
         }
-        let pass = self.gate.enter(opened.ceiling().unwrap_or_default()).await;
+        let ceiling = opened.ceiling().unwrap_or_default();
+        let pass = self.gate.enter(ceiling).await;
         if self.stop.borrow().is_some() {
             return told(&opened, unasked(AccessClass::NotAsked, &opened.facts));
         }
@@ -132,7 +133,8 @@ impl Bench<'_> {
         match call.run(&mut |_| true, stopping).await {
             Err(failure) => failed(&opened, failure),
             Ok(report) => {
-                pass.pay(report.bill.at_most.or(report.bill.total).unwrap_or_default());
+                // A charge that nobody knows counts as the most that it can be.
+                pass.pay(report.bill.at_most.or(report.bill.total).unwrap_or(ceiling));
                 answered(&opened, report)
             }
         }

@@ -9,10 +9,12 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::domain::money::Usd;
 
+/// Something that is waited for.
+pub type Job<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
 /// Waits for all of them; their results in their order.
-pub async fn together<T>(jobs: Vec<Pin<Box<dyn Future<Output = T> + '_>>>) -> Vec<T> {
-    let mut jobs: Vec<(Option<T>, Pin<Box<dyn Future<Output = T> + '_>>)> =
-        jobs.into_iter().map(|job| (None, job)).collect();
+pub async fn together<T>(jobs: Vec<Job<'_, T>>) -> Vec<T> {
+    let mut jobs: Vec<(Option<T>, Job<'_, T>)> = jobs.into_iter().map(|job| (None, job)).collect();
     poll_fn(|context| {
         let mut waits = false;
         for (result, job) in jobs.iter_mut().filter(|(result, _)| result.is_none()) {
@@ -115,7 +117,7 @@ mod tests {
                     now.set(now.get() - 1);
                     pass.pay(Usd::default());
                     number
-                }) as std::pin::Pin<Box<dyn Future<Output = i32>>>
+                }) as super::Job<'_, i32>
             });
             assert_eq!(together(jobs.collect()).await, (0..40).collect::<Vec<_>>());
             assert_eq!(peak.get(), most, "{slots} slots, {limit} of money");

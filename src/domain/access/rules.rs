@@ -183,7 +183,11 @@ const RULES: &[Rule] = &[
         AccessClass::Ok,
     ),
     // ---- the way ----
-    rule(&[ErrorClass::Network], &["proxy", "tunnel"], AccessClass::NetworkProxy),
+    rule(
+        &[ErrorClass::Network],
+        &["proxy", "tunnel", "wants a user and a password", "refuses the connection"],
+        AccessClass::NetworkProxy,
+    ),
     rule(&[ErrorClass::Network], &["certificate", "tls", "handshake"], AccessClass::NetworkTls),
     rule(&[ErrorClass::Network], &["no such host", "dns error", "failed to lookup"], AccessClass::NetworkDns),
     rule(
