@@ -509,6 +509,61 @@ fn what_is_configured_and_what_was_used_is_tested_by_default() {
     Llmx::new(&["test-access", "-m", "sim/echo", "-o", "report.txt"]).run().exits(2).says(&["name it .json"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_shows_what_is_known_and_ends_a_watch() {
+    use rustix::process::Signal;
+    let mut watch = Llmx::new(&["test-access", "-m", "sim/echo", "--watch", "1h", "--json"]).spawn();
+    watch.await_out("\"probes\"");
+    watch.signal(Signal::INT);
+    watch.done().exits(130);
+    let cloud = Cloud::new(2, cloud);
+    let models = [NOVA, HANG].map(model).join(",");
+    let running = test(&cloud, &["-m", &models]).spawn();
+    let (seen, changed) = &*cloud.seen;
+    let none = |seen: &mut Seen| seen.asked.len() < 2;
+    drop(changed.wait_timeout_while(seen.lock().expect("whole"), PATIENCE, none).expect("whole"));
+    running.signal(Signal::INT);
+    let done = running.done().exits(130);
+    assert!(done.text().contains("amazon.nova-pro-v1:0   not asked"), "{}", done.text());
+}
+
+#[test]
+fn a_listing_is_shown_as_its_provider_gives_it() {
+    let listing = |body: Value| {
+        Cloud::new(0, move |asked| match asked.method.as_str() {
+            "GET" => Some((200, JSON.into(), body.to_string().into_bytes())),
+            _ => error(400, "a listing is asked for, nothing else"),
+        })
+    };
+    let openai = listing(json!({"data": [{"id": "gpt-b"}, {"id": "gpt-a", "context_window": 8192}]}));
+    let ask = |cloud: &Cloud, args: &[&str], variable: &str, path: &str| {
+        Llmx::new(&["models", "--remote"])
+            .args(args)
+            .env("OPENAI_API_KEY", common::binary::KEY)
+            .env("ANTHROPIC_API_KEY", common::binary::KEY)
+            .env("GEMINI_API_KEY", common::binary::KEY)
+            .env(variable, format!("{}{path}", cloud.url()))
+            .run()
+    };
+    ask(&openai, &["openai"], "OPENAI_BASE_URL", "/v1")
+        .exits(0)
+        .stays_quiet()
+        .prints("model         context  name\nopenai/gpt-a     8192\nopenai/gpt-b\n");
+    assert!(openai.asked()[0].key.starts_with("Bearer "));
+    let claude = listing(json!({"data": [{"id": "claude-x", "display_name": "Claude X"}], "has_more": true}));
+    let done = ask(&claude, &["anthropic", "--json"], "ANTHROPIC_BASE_URL", "").exits(0).says(&["more than it gave"]);
+    assert_eq!(done.json()["models"][0], json!({"model": "anthropic/claude-x", "name": "Claude X", "context": null}));
+    let gemini = listing(json!({"models": [{"name": "models/gemini-x", "inputTokenLimit": 4}]}));
+    assert!(ask(&gemini, &["gemini"], "GOOGLE_GEMINI_BASE_URL", "").exits(0).text().contains("gemini/gemini-x"));
+    let ollama = listing(json!({"models": [{"name": "qwen3:4b", "size": 1}]}));
+    assert!(ask(&ollama, &["ollama"], "OLLAMA_HOST", "").exits(0).text().contains("ollama/qwen3:4b"));
+    let none = Cloud::new(0, |_| error(404, "no such path"));
+    ask(&none, &["openai"], "OPENAI_BASE_URL", "/v1").exits(2).says(&["has no listing of its models"]);
+    let refused = Cloud::new(0, |_| error(401, "Incorrect API key provided"));
+    ask(&refused, &["openai"], "OPENAI_BASE_URL", "/v1").exits(3).says(&["OPENAI_API_KEY"]);
+}
+
 /// Every recorded or documented error has a class that fits its status, and a line that mends it.
 #[test]
 fn every_recorded_error_has_a_class_and_a_line_that_mends_it() {
@@ -553,5 +608,123 @@ fn every_recorded_error_has_a_class_and_a_line_that_mends_it() {
         };
         assert!(fits, "{}: {:?} for {failure:?}", exchange["id"], class_of(&failure));
         assert_eq!(access.advice.is_some(), access.class != AccessClass::Ok, "{}", exchange["id"]);
+    }
+}
+
+/// Amazon Bedrock itself, through the AWS SDK: the region is in the scope of the signature.
+#[cfg(feature = "bedrock")]
+mod bedrock {
+    use super::{Asked, Cloud, Llmx, NOVA, SONNET, Says, classes, fault, json, probe};
+
+    const STREAM: &str = "content-type: application/vnd.amazon.eventstream";
+
+    /// docs.aws.amazon.com/AmazonS3/latest/API/RESTSelectObjectAppendix.html (prelude, headers, payload, checksums), read
+    /// 2026-11-22.
+    fn event(kind: &str, payload: &serde_json::Value) -> Vec<u8> {
+        let mut headers = Vec::new();
+        for (name, value) in [(":event-type", kind), (":content-type", "application/json"), (":message-type", "event")]
+        {
+            headers.push(u8::try_from(name.len()).expect("short"));
+            headers.extend_from_slice(name.as_bytes());
+            headers.push(7);
+            headers.extend_from_slice(&u16::try_from(value.len()).expect("short").to_be_bytes());
+            headers.extend_from_slice(value.as_bytes());
+        }
+        let payload = payload.to_string().into_bytes();
+        let number = |number: usize| u32::try_from(number).expect("small").to_be_bytes();
+        let mut out = [number(16 + headers.len() + payload.len()), number(headers.len())].concat();
+        out.extend_from_slice(&crc32(&out).to_be_bytes());
+        out.extend_from_slice(&headers);
+        out.extend_from_slice(&payload);
+        out.extend_from_slice(&crc32(&out).to_be_bytes());
+        out
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let step = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+        !bytes.iter().fold(!0_u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+    }
+
+    fn token() -> Vec<u8> {
+        [
+            event("messageStart", &json!({"role": "assistant"})),
+            event("contentBlockDelta", &json!({"contentBlockIndex": 0, "delta": {"text": "Hi"}})),
+            event("contentBlockStop", &json!({"contentBlockIndex": 0})),
+            event("messageStop", &json!({"stopReason": "max_tokens"})),
+            event(
+                "metadata",
+                &json!({"usage": {"inputTokens": 8, "outputTokens": 1, "totalTokens": 9}, "metrics": {"latencyMs": 5}}),
+            ),
+        ]
+        .concat()
+    }
+
+    fn cloud(asked: &Asked) -> Says {
+        let wrong = match asked.key.contains("AKIDOLD") {
+            true => Some((403, "ExpiredTokenException", "The security token included in the request is expired")),
+            false => fault(&asked.region, &asked.model),
+        };
+        Some(match wrong {
+            None => (200, STREAM.into(), token()),
+            Some((status, code, message)) => {
+                let head = format!("content-type: application/json\r\nx-amzn-errortype: {code}");
+                (status, head, json!({"message": message}).to_string().into_bytes())
+            }
+        })
+    }
+
+    const PROFILES: &str = "[good]\naws_access_key_id = AKIDGOOD\naws_secret_access_key = CANARY-of-good\n\
+        [old]\naws_access_key_id = AKIDOLD\naws_secret_access_key = CANARY-of-old\n";
+
+    fn test(cloud: &Cloud, args: &[&str]) -> Llmx {
+        Llmx::new(&["test-access"])
+            .args(args)
+            .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", cloud.url())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_REGION", "eu-west-1")
+            .file(".aws/credentials", PROFILES)
+    }
+
+    #[test]
+    fn model_region_and_credential_make_the_matrix() {
+        let cloud = Cloud::new(0, cloud);
+        let models = [NOVA, SONNET].map(|model| format!("bedrock/{model}")).join(",");
+        let args = ["-m", &models, "--profile", "good,old", "--regions", "eu-west-1,us-west-2", "--json"];
+        let json = test(&cloud, &args).run().exits(9).json();
+        let with = |profile: &str| {
+            let probes = json["probes"].as_array().expect("a list").iter().filter(|probe| probe["profile"] == profile);
+            probes.map(|probe| probe["class"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(with("good"), ["ok", "not-enabled", "needs-profile", "needs-profile"]);
+        assert_eq!(with("old"), ["expired"; 4]);
+        let first = &json["probes"][1];
+        assert_eq!((first["profile"].as_str(), first["try"].as_str()), (Some("old"), first["try"].as_str()));
+        assert!(first["try"].as_str().expect("a line").contains("aws sso login --profile old"), "{first}");
+        // Good credentials find the profile that answers; expired ones are not carried around.
+        let sonnet = probe(&json, &format!("bedrock@eu-west-1/{SONNET}"));
+        assert_eq!(sonnet["works_as"], json!([format!("bedrock@eu-west-1/eu.{SONNET}")]));
+        assert_eq!(cloud.asked().iter().filter(|asked| asked.key.contains("AKIDOLD")).count(), 4);
+    }
+
+    #[test]
+    fn the_exact_name_to_use_next_is_one_that_answered() {
+        let cloud = Cloud::new(0, cloud);
+        let env = |test: Llmx| test.env("AWS_ACCESS_KEY_ID", "AKIDGOOD").env("AWS_SECRET_ACCESS_KEY", "CANARY-of-good");
+        let done = env(test(&cloud, &["-m", &format!("bedrock/{SONNET}")])).run().exits(4);
+        assert!(done.text().contains(&format!("try: -m bedrock/eu.{SONNET}   (asked: it answers)")), "{}", done.text());
+        let fixed =
+            env(test(&cloud, &["-m", &format!("bedrock@us-west-2/{NOVA}"), "--no-search", "--fix"])).run().exits(4);
+        for line in
+            ["us-west-2.console.aws.amazon.com", "arn:aws:bedrock:us-west-2::foundation-model/amazon.nova-lite-v1:0"]
+        {
+            assert!(fixed.text().contains(line), "no {line} in {}", fixed.text());
+        }
+        let none = Cloud::new(0, cloud_without_answers);
+        let keys = env(test(&none, &["--depth", "keys", "--json", "nova"])).run().exits(0);
+        assert!(!classes(&keys.json()).is_empty() && none.asked().is_empty());
+    }
+
+    fn cloud_without_answers(_: &Asked) -> Says {
+        None
     }
 }

@@ -1,9 +1,10 @@
 //! What is tested: which models, with which credentials, in which regions.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::args::TestAccessArgs;
-use crate::command::desk::{Desk, has_credential};
+use crate::command::desk::{Desk, env, has_credential};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::ledger::{Ledger, LogFilter};
@@ -75,7 +76,7 @@ fn providers(desk: &Desk, args: &TestAccessArgs) -> Result<Vec<String>, Failure>
 fn found(desk: &Desk, args: &TestAccessArgs, recent: &[ModelName]) -> Result<Vec<ModelName>, Failure> {
     let wanted = providers(desk, args)?;
     let mut mine = of_config(desk);
-    mine.extend(recent.iter().filter_map(|name| of_recent(desk, name)));
+    mine.extend(recent.iter().filter_map(|name| of_recent(desk, args, name)));
     let here = |row: &Row| {
         if wanted.is_empty() {
             row.transport != Transport::Sim && has_credential(row)
@@ -109,6 +110,26 @@ fn found(desk: &Desk, args: &TestAccessArgs, recent: &[ModelName]) -> Result<Vec
     Ok(names)
 }
 
+/// Whether a credential may be here: in the environment, or in the files of a cloud's own command line.
+fn is_here(row: &Row, args: &TestAccessArgs) -> bool {
+    let file = |moved: &str, below: &str| {
+        let home = || env("HOME").or_else(|| env("USERPROFILE")).map(|home| Path::new(&home).join(below));
+        env(moved).map(PathBuf::from).or_else(home).is_some_and(|path| path.is_file())
+    };
+    has_credential(row)
+        || match row.auth {
+            Auth::Aws => {
+                !args.profile.is_empty()
+                    || file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")
+                    || file("AWS_CONFIG_FILE", ".aws/config")
+            }
+            Auth::Google => {
+                file("GOOGLE_APPLICATION_CREDENTIALS", ".config/gcloud/application_default_credentials.json")
+            }
+            Auth::Key | Auth::Optional | Auth::None => false,
+        }
+}
+
 fn of_config(desk: &Desk) -> Vec<ModelName> {
     let config = &desk.config;
     let named = config.model.iter().chain(config.alias.values()).chain(&config.fallback.models);
@@ -122,10 +143,10 @@ fn of_config(desk: &Desk) -> Vec<ModelName> {
 }
 
 /// A model of the books: without the region in which it was called where it can be opened without one.
-fn of_recent(desk: &Desk, name: &ModelName) -> Option<ModelName> {
+fn of_recent(desk: &Desk, args: &TestAccessArgs, name: &ModelName) -> Option<ModelName> {
     let row = desk.catalog.row(&name.provider).ok().filter(|row| row.transport != Transport::Sim)?;
     let needs_key = !matches!(row.auth, Auth::None | Auth::Optional);
-    if needs_key && !has_credential(&row) {
+    if needs_key && !is_here(&row, args) {
         return None;
     }
     let bare = ModelName { region: None, ..name.clone() };
