@@ -1,3 +1,5 @@
+//! The classes, the words that lead to them, the ladder and the lines that mend: held against what providers say.
+
 use super::{Access, AccessClass, Facts, FailOn, Rung, Verdict, exit_code, judge, unasked};
 use crate::domain::failure::{ErrorClass, Failure};
 
