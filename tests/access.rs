@@ -719,8 +719,13 @@ mod bedrock {
         {
             assert!(fixed.text().contains(line), "no {line} in {}", fixed.text());
         }
+        // Refused here, before anything is sent; what works is found all the same.
+        let far = env(test(&cloud, &["-m", &format!("bedrock/us.{NOVA}"), "--json"])).run().exits(4).json();
+        let far = &far["probes"][0];
+        assert_eq!((far["class"].as_str(), far["region"].as_str()), (Some("not-in-region"), Some("eu-west-1")));
+        assert!(far["works_as"].as_array().expect("a list").contains(&json!(format!("bedrock/{NOVA}"))), "{far}");
         let none = Cloud::new(0, cloud_without_answers);
-        let keys = env(test(&none, &["--depth", "keys", "--json", "nova"])).run().exits(0);
+        let keys = env(test(&none, &["--depth", "keys", "--json", "lite-v1"])).run().exits(0);
         assert!(!classes(&keys.json()).is_empty() && none.asked().is_empty());
     }
 

@@ -111,13 +111,19 @@ pub fn ids(row: &Row, model: &str, region: &str) -> Vec<String> {
     here.map(|profile| format!("{}{bare}", profile.prefix)).collect()
 }
 
+/// The model's own id, without the prefix of a profile.
+#[must_use]
+pub fn bare(row: &Row, model: &str) -> String {
+    places().bare(row, model).to_owned()
+}
+
 /// Where else the model may be asked for: under other ids in the same region.
 #[must_use]
 pub fn here(row: &Row, model: &str, region: &str) -> Vec<Place> {
     if model.starts_with("arn:") {
         return Vec::new();
     }
-    let bare = places().bare(row, model).to_owned();
+    let bare = bare(row, model);
     let ids = ids(row, model, region).into_iter().chain([bare]).filter(|id| id != model);
     ids.map(|model| Place { model, region: region.to_owned() }).collect()
 }

@@ -14,6 +14,7 @@ use crate::domain::access::{Access, AccessClass, Facts, Probed, judge, unasked};
 use crate::domain::bill::Quote;
 use crate::domain::chat::{ChatRequest, Message, Part, Role, Settings};
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
 use crate::domain::money::Usd;
 use crate::domain::report::{CallReport, Stop};
 use crate::provider::catalog::{Auth, Row};
@@ -85,7 +86,12 @@ impl Bench<'_> {
             let targets = [Target { name: &cell.name, provider }];
             calling.call(&targets, &request, None).quote()
         });
-        let mut facts = facts(&cell, provider.as_ref().ok());
+        // An id that is refused for its region does not say which that is; the model's own does.
+        let own = provider.as_ref().is_err_and(|failure| failure.class == ErrorClass::Region).then(|| {
+            let name = ModelName { model: access::bare(&cell.row, &cell.name.model), ..cell.name.clone() };
+            self.desk.provider(&name, &choice).ok()
+        });
+        let mut facts = facts(&cell, provider.as_ref().ok().or(own.flatten().as_ref()));
         facts.priced = quote.as_ref().and_then(|quote| quote.as_ref().ok()).map(|quote| quote.priced);
         Opened { cell, provider, request, quote, facts }
     }
