@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
     method: String,
+    path: String,
     /// The first step of the path, or the scope of an AWS signature.
     region: String,
     model: String,
@@ -137,7 +138,7 @@ fn read(stream: &mut TcpStream) -> Option<Asked> {
         None => steps.get(1).copied().unwrap_or_default().to_owned(),
     };
     let model = body["model"].as_str().map_or(of_path, str::to_owned);
-    Some(Asked { method, region, model, key, body })
+    Some(Asked { method, path, region, model, key, body })
 }
 
 const JSON: &str = "content-type: application/json";
@@ -725,8 +726,44 @@ mod bedrock {
         assert_eq!((far["class"].as_str(), far["region"].as_str()), (Some("not-in-region"), Some("eu-west-1")));
         assert!(far["works_as"].as_array().expect("a list").contains(&json!(format!("bedrock/{NOVA}"))), "{far}");
         let none = Cloud::new(0, cloud_without_answers);
-        let keys = env(test(&none, &["--depth", "keys", "--json", "lite-v1"])).run().exits(0);
+        let keys = env(test(&none, &["--depth", "keys", "--json", "nova-micro"])).run().exits(0);
         assert!(!classes(&keys.json()).is_empty() && none.asked().is_empty());
+    }
+
+    /// docs.aws.amazon.com/bedrock/latest/APIReference/API_ListFoundationModels.html and API_ListInferenceProfiles.html, read
+    /// 2026-11-22.
+    fn listing(asked: &Asked) -> Says {
+        if asked.key.contains("AKIDOLD") || asked.method != "GET" {
+            return cloud(asked);
+        }
+        let models = json!({"modelSummaries": [
+            {"modelId": NOVA, "modelName": "Nova Lite", "inferenceTypesSupported": ["ON_DEMAND"]},
+            {"modelId": SONNET, "modelName": "Sonnet", "inferenceTypesSupported": ["INFERENCE_PROFILE"]}]});
+        let profiles = json!({"inferenceProfileSummaries": [
+            {"inferenceProfileId": format!("eu.{SONNET}"), "inferenceProfileName": "EU Sonnet", "type": "SYSTEM_DEFINED"}]});
+        let body = if asked.path.starts_with("/foundation-models") { models } else { profiles };
+        Some((200, "content-type: application/json".into(), body.to_string().into_bytes()))
+    }
+
+    #[test]
+    fn what_bedrock_lists_is_what_can_be_called_and_a_listing_is_signed() {
+        let cloud = Cloud::new(0, listing);
+        let models = [NOVA, SONNET].map(|model| format!("bedrock/{model}")).join(",");
+        let json =
+            test(&cloud, &["-m", &models, "--depth", "list", "--profile", "good", "--json"]).run().exits(9).json();
+        let words: Vec<String> = classes(&json).into_iter().map(|(_, class)| class).collect();
+        assert_eq!(words, ["listed", "not-found"]);
+        assert!(cloud.asked().iter().all(|asked| asked.method == "GET" && asked.key.contains("AKIDGOOD")));
+        let expired = test(&cloud, &["-m", &models, "--depth", "list", "--profile", "old"]).run().exits(3);
+        assert!(expired.text().contains("aws sso login --profile old"), "{}", expired.text());
+        let remote = Llmx::new(&["models", "--remote", "bedrock@eu-west-1"])
+            .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", cloud.url())
+            .env("AWS_BEARER_TOKEN_BEDROCK", "ABSK-CANARY-0123456789");
+        let table = "model                                   context  name\n\
+            bedrock/amazon.nova-lite-v1:0                    Nova Lite\n\
+            bedrock/eu.anthropic.claude-sonnet-4-6           EU Sonnet\n";
+        remote.run().exits(0).prints(table);
+        assert!(cloud.asked().last().expect("asked").key.starts_with("Bearer ABSK-"));
     }
 
     fn cloud_without_answers(_: &Asked) -> Says {

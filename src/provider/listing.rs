@@ -57,7 +57,7 @@ pub async fn list(provider: &Provider, limits: &Limits) -> Result<Listing, Failu
     match provider {
         Provider::Http(http) => of_http(http, limits).await,
         #[cfg(feature = "bedrock")]
-        Provider::Bedrock(_) => Err(unlisted("Amazon Bedrock's listing is behind another API, which is not asked")),
+        Provider::Bedrock(bedrock) => bedrock.list(limits).await,
         Provider::Sim(_) => Err(unlisted("the simulator lists nothing")),
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod connector;
 mod credentials;
 mod errors;
+mod listing;
 pub(super) mod region;
 mod request;
 
