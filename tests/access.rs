@@ -510,6 +510,24 @@ fn what_is_configured_and_what_was_used_is_tested_by_default() {
     Llmx::new(&["test-access", "-m", "sim/echo", "-o", "report.txt"]).run().exits(2).says(&["name it .json"]);
 }
 
+#[test]
+fn the_regions_of_a_row_of_ones_own_are_searched_as_well() {
+    let cloud = Cloud::new(0, cloud);
+    let host = |region: &str| format!("{region} = \"{}/{region}/v1\"", cloud.url());
+    let row = format!(
+        "[provider.acme]\nname = \"Acme\"\napi = [\"chat\"]\nauth = \"none\"\nvars = {{ region = [\"ACME_REGION\"] }}\n\
+        hosts = {{ {}, {} }}\n",
+        host("eu-north-1"),
+        host("eu-west-1")
+    );
+    let args = ["-m", &format!("acme/{NOVA}"), "--unpriced", "--json"];
+    let run = Llmx::new(&["test-access"]).args(&args).config(&row).env("ACME_REGION", "eu-north-1").run().exits(4);
+    assert_eq!(run.json()["probes"][0]["works_as"], json!([format!("acme@eu-west-1/{NOVA}")]));
+    let all = Llmx::new(&["test-access"]).args(&args).args(&["--regions", "all"]).config(&row).run().exits(9);
+    let words: Vec<String> = classes(&all.json()).into_iter().map(|(_, class)| class).collect();
+    assert_eq!(words, ["not-enabled", "ok"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_shows_what_is_known_and_ends_a_watch() {
@@ -728,6 +746,184 @@ mod bedrock {
         let none = Cloud::new(0, cloud_without_answers);
         let keys = env(test(&none, &["--depth", "keys", "--json", "nova-micro"])).run().exits(0);
         assert!(!classes(&keys.json()).is_empty() && none.asked().is_empty());
+    }
+
+    /// Status, code and words as docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html and public
+    /// issues give them (read 2026-11-22), with the class and a part of the line that mends it.
+    const ERRORS: &[(u16, &str, &str, &str, &str)] = &[
+        (
+            400,
+            "ValidationException",
+            "The provided model doesn't support on-demand throughput.",
+            "needs-profile",
+            "inference profile",
+        ),
+        (400, "ValidationException", "The provided model identifier is invalid.", "not-found", "misspelt"),
+        (
+            404,
+            "ResourceNotFoundException",
+            "Could not resolve the foundation model from the provided model identifier.",
+            "not-found",
+            "misspelt",
+        ),
+        (404, "ResourceNotFoundException", "This model version has reached the end of its life.", "retired", "newer"),
+        (
+            404,
+            "ResourceNotFoundException",
+            "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model in the last 15 days.",
+            "retired",
+            "newer",
+        ),
+        (
+            404,
+            "ResourceNotFoundException",
+            "Model use case details have not been submitted for this account.",
+            "not-enabled",
+            "use-case form",
+        ),
+        (404, "FTUFormNotFilled", "Fill it in.", "not-enabled", "use-case form"),
+        (
+            400,
+            "ValidationException",
+            "You have not filled out the required use-case form",
+            "not-enabled",
+            "use-case form",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "You don't have access to the model with the specified model ID.",
+            "not-enabled",
+            "access",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "User: arn:aws:iam::123456789012:user/a is not authorized to perform: bedrock:InvokeModelWithResponseStream on resource: arn:aws:bedrock:us-east-2::foundation-model/x",
+            "denied",
+            "us-east-2",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "User: u is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:::foundation-model/x with an explicit deny in a service control policy",
+            "denied",
+            "unspecified",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "Model access is denied due to IAM user or service role is not authorized to perform the required AWS Marketplace actions (aws-marketplace:Subscribe)",
+            "not-enabled",
+            "administrator",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "Model access is denied due to INVALID_PAYMENT_INSTRUMENT",
+            "not-enabled",
+            "payment",
+        ),
+        (
+            403,
+            "MPAgreementBeingCreated",
+            "The subscription for this model is still being processed",
+            "not-enabled",
+            "15 minutes",
+        ),
+        (400, "ValidationException", "Operation not allowed", "not-enabled", "AWS Support"),
+        (
+            403,
+            "AccessDeniedException",
+            "Your account is not authorized to invoke this API operation.",
+            "not-enabled",
+            "region",
+        ),
+        (429, "ThrottlingException", "Too many requests, please wait before trying again.", "rate-limited", "wait"),
+        (
+            429,
+            "ThrottlingException",
+            "Too many tokens, please wait before trying again.",
+            "rate-limited",
+            "tokens per minute",
+        ),
+        (429, "ThrottlingException", "Too many tokens per day, please wait before trying again.", "no-quota", "quota"),
+        (400, "ServiceQuotaExceededException", "Over it.", "no-quota", "Service Quotas"),
+        (429, "ModelNotReadyException", "Model is not ready for inference.", "overloaded", "moment"),
+        (503, "ServiceUnavailableException", "Bedrock is unable to process your request.", "overloaded", "while"),
+        (
+            500,
+            "InternalServerException",
+            "The system encountered an unexpected error during processing.",
+            "overloaded",
+            "while",
+        ),
+        (408, "ModelTimeoutException", "The request took too long to process.", "timeout", "billed"),
+        (
+            400,
+            "ValidationException",
+            "The maximum tokens you requested exceed the model limit of 4096.",
+            "invalid-request",
+            "--max-tokens",
+        ),
+        (
+            403,
+            "ExpiredTokenException",
+            "The security token included in the request is expired",
+            "expired",
+            "aws sso login",
+        ),
+        (
+            403,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+            "bad-key",
+            "AWS_SESSION_TOKEN",
+        ),
+        (
+            403,
+            "InvalidSignatureException",
+            "The request signature we calculated does not match the signature you provided.",
+            "bad-key",
+            "secret",
+        ),
+        (
+            403,
+            "InvalidSignatureException",
+            "Signature expired: 20261122T100000Z is now earlier than 20261122T105500Z",
+            "clock-skew",
+            "clock",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "Authentication failed: Please make sure your API Key is valid.",
+            "bad-key",
+            "expired, revoked or of another region",
+        ),
+        (502, "", "<html><title>502 Bad Gateway</title></html>", "proxy", "proxy"),
+    ];
+
+    #[test]
+    fn every_error_of_bedrock_leads_to_its_class_and_its_line() {
+        let cloud = Cloud::new(0, |asked| {
+            let number = asked.model.split("case-").nth(1)?.split('-').next()?.parse::<usize>().ok()?;
+            let (status, code, message, ..) = ERRORS.get(number)?;
+            let named = if code.is_empty() { String::new() } else { format!("\r\nx-amzn-errortype: {code}:http://x/") };
+            let body = if code.is_empty() { (*message).to_owned() } else { json!({"message": message}).to_string() };
+            Some((*status, format!("content-type: application/json{named}"), body.into_bytes()))
+        });
+        let models: Vec<String> = (0..ERRORS.len()).map(|number| format!("bedrock/acme.case-{number}-v1:0")).collect();
+        let run = test(&cloud, &["-m", &models.join(","), "--unpriced", "--no-search", "--json"])
+            .env("AWS_ACCESS_KEY_ID", "AKIDGOOD")
+            .env("AWS_SECRET_ACCESS_KEY", "CANARY-of-good");
+        let json = run.run().exits(9).json();
+        for (name, (_, _, message, class, line)) in models.iter().zip(ERRORS) {
+            let probe = probe(&json, name);
+            assert_eq!(probe["class"], *class, "{message}");
+            let told = probe["try"].as_str().unwrap_or_default();
+            assert!(told.contains(line), "{message}: {told}");
+        }
     }
 
     /// docs.aws.amazon.com/bedrock/latest/APIReference/API_ListFoundationModels.html and API_ListInferenceProfiles.html, read

@@ -126,10 +126,11 @@ async fn round(
         Depth::List => bench.list(opened).await,
         Depth::Invoke => bench.ask(opened).await,
     };
-    let search = match depth {
+    let (search, more) = match depth {
         Depth::Invoke if !args.no_search => search::search(&bench, &cells, &mut probes).await,
-        Depth::Keys | Depth::List | Depth::Invoke => Vec::new(),
+        Depth::Keys | Depth::List | Depth::Invoke => (Vec::new(), Usd::default()),
     };
+    let most = Usd::from_picos(most.picos.saturating_add(more.picos));
     if args.fix {
         for (cell, probed) in cells.iter().zip(&mut probes) {
             probed.fix = fix::fix(cell, probed);

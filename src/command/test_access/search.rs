@@ -5,15 +5,17 @@ use super::select::Cell;
 use crate::command::test_access::announce;
 use crate::domain::access::{AccessClass, Probed};
 use crate::domain::model::ModelName;
+use crate::domain::money::Usd;
 use crate::provider::access::{self, Place};
 
 /// Most candidates in other regions, for one model.
 const ELSEWHERE_MAX: usize = 12;
 
 /// Asks for the models that failed for their place: under other ids in the same region first, then in others. Writes the
-/// names that work into `probes`, and gives all that was asked.
-pub async fn search(bench: &Bench<'_>, cells: &[Cell], probes: &mut [Probed]) -> Vec<Probed> {
+/// names that work into `probes`; gives all that was asked, and the most that it could cost.
+pub async fn search(bench: &Bench<'_>, cells: &[Cell], probes: &mut [Probed]) -> (Vec<Probed>, Usd) {
     let mut asked: Vec<Probed> = Vec::new();
+    let mut most = Usd::default();
     for stage in [Stage::Here, Stage::Elsewhere] {
         let mut wanted: Vec<(usize, Cell)> = Vec::new();
         for (at, (cell, probed)) in cells.iter().zip(probes.iter()).enumerate() {
@@ -31,7 +33,8 @@ pub async fn search(bench: &Bench<'_>, cells: &[Cell], probes: &mut [Probed]) ->
         }
         if !new.is_empty() && bench.stop.borrow().is_none() {
             let opened: Vec<Opened> = new.into_iter().map(|cell| bench.open(cell)).collect();
-            announce(bench, &opened, "to find where they work: ");
+            let more = announce(bench, &opened, "to find where they work: ");
+            most = Usd::from_picos(most.picos.saturating_add(more.picos));
             asked.extend(bench.ask(opened).await);
         }
         for (at, cell) in wanted {
@@ -44,7 +47,7 @@ pub async fn search(bench: &Bench<'_>, cells: &[Cell], probes: &mut [Probed]) ->
             }
         }
     }
-    asked
+    (asked, most)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
