@@ -104,6 +104,10 @@ impl Attempt<'_, '_> {
         Ok(report)
     }
 
+    pub fn quote(&self) -> Result<Quote, Failure> {
+        self.prepare().map(|(prepared, _)| prepared.quote)
+    }
+
     fn prepare(&self) -> Result<(Prepared, Draft), Failure> {
         let call = self.call;
         let opened_ms = (call.now)();

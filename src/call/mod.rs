@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::domain::bill::Quote;
 use crate::domain::budget::{Budget, Purse};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
@@ -100,6 +101,15 @@ pub struct Caller {
 }
 
 impl Call<'_> {
+    /// The most that one attempt at the wanted model can cost. Nothing is sent, and nothing booked.
+    ///
+    /// # Errors
+    /// `config` where the request has no form in the API.
+    pub fn quote(&self) -> Result<Quote, Failure> {
+        let target = self.targets.first().ok_or_else(|| Failure::new(ErrorClass::Config, "no model is named"))?;
+        Attempt { call: self, target, retry_of: None, deadline: None }.quote()
+    }
+
     /// Makes attempts until one answers or nothing more is worth trying. The report is of the last one, with those before
     /// it in short.
     ///

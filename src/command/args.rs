@@ -84,7 +84,7 @@ pub struct CallArgs {
 }
 
 /// An amount in USD, with or without the sign.
-fn usd(text: &str) -> Result<Usd, String> {
+pub(super) fn usd(text: &str) -> Result<Usd, String> {
     Usd::parse(text.trim_start_matches('$'))
         .filter(|amount| amount.picos >= 0 && !text.trim_start_matches('$').is_empty())
         .ok_or_else(|| "give an amount in USD, such as 0.05".to_owned())

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::call::Caller;
 use crate::command::GlobalArgs;
 use crate::command::config::{Config, LimitsTable};
+use crate::command::test_access::kept;
 use crate::command::who::{Who, WhoArgs, who};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
@@ -25,6 +26,8 @@ pub struct Desk {
     pub catalog: Catalog,
     pub net: Arc<Net>,
     pub limits: Limits,
+    /// Where the result of the last test of access is kept.
+    pub access: Option<PathBuf>,
 }
 
 /// A variable of the environment; blank counts as unset.
@@ -55,8 +58,7 @@ pub fn config(global: &GlobalArgs) -> Result<Config, Failure> {
 /// # Errors
 /// `ledger` where they cannot be opened; `config` where no place for them is known.
 pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failure> {
-    let said = global.db.clone().or_else(|| env("LLMX_DB").map(PathBuf::from));
-    let path = said.or_else(ledger_file).ok_or_else(|| {
+    let path = ledger_path(global).ok_or_else(|| {
         Failure::new(ErrorClass::Config, "no place for the ledger is known: neither HOME nor XDG_DATA_HOME is set")
             .advise("give one with --db FILE or LLMX_DB")
     })?;
@@ -65,6 +67,12 @@ pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failu
     };
     let limit = given(limits.ledger_ms, Patience::default().limit);
     Ok(Ledger::open(&path, Patience { limit, note: Box::new(note) })?)
+}
+
+/// Where the books are, or would be.
+#[must_use]
+pub fn ledger_path(global: &GlobalArgs) -> Option<PathBuf> {
+    global.db.clone().or_else(|| env("LLMX_DB").map(PathBuf::from)).or_else(ledger_file)
 }
 
 /// A relative `XDG_DATA_HOME` counts as unset (XDG Base Directory Specification 0.8, read 2026-11-22).
@@ -100,7 +108,8 @@ impl Desk {
         let catalog = Catalog::with(&config.provider)?;
         let limits = limits(&config.limits);
         let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));
-        Ok(Desk { catalog, net: Arc::new(Net::new(roots, &limits, &env)), config, limits })
+        let access = ledger_path(global).map(|ledger| kept::beside(&ledger));
+        Ok(Desk { catalog, net: Arc::new(Net::new(roots, &limits, &env)), config, limits, access })
     }
 
     /// The model that is meant: by the flag, by `LLMX_MODEL`, by the project's or the user's file.
@@ -109,7 +118,10 @@ impl Desk {
     /// `config` where none is named anywhere: says which providers have credentials here; `not-found` for an unknown one.
     pub fn model(&self, flag: Option<&str>) -> Result<ModelName, Failure> {
         match self.wanted(flag) {
-            Some(wanted) => self.catalog.model(&wanted),
+            Some(wanted) => self
+                .catalog
+                .model(&wanted)
+                .map_err(|failure| kept::advise(failure, &wanted, self.access.as_deref(), now_ms())),
             None => Err(self.no_model()),
         }
     }

@@ -17,6 +17,7 @@ pub mod reprice;
 pub mod route;
 pub mod schema;
 pub mod signals;
+pub mod test_access;
 pub mod who;
 
 use std::path::PathBuf;
@@ -54,6 +55,9 @@ pub enum Command {
     Compare(Box<compare::CompareArgs>),
     /// List the providers and which of them have a credential here
     Providers(providers::ProvidersArgs),
+    /// Say which credentials, models and regions work here, and what mends those that do not
+    #[command(after_help = test_access::AFTER_HELP)]
+    TestAccess(Box<test_access::TestAccessArgs>),
     /// List models with their prices, show where a price comes from, check a table, bill usage
     Models(models::ModelsArgs),
     /// List the routes, or show where a request would go and what it is expected to cost; nothing is sent
@@ -102,6 +106,7 @@ pub fn run(command: Command) -> u8 {
         Command::Chat(args) => chat::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Providers(args) => providers::run(&args),
+        Command::TestAccess(args) => test_access::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Route(args) => route::run(&args),
         Command::Logs(args) => logs::run(&args),

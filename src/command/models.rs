@@ -1,5 +1,7 @@
 //! `llmx models`: what models cost, where a price comes from, what to mend in a table, and what usage amounts to.
 
+mod access;
+
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -61,6 +63,12 @@ pub struct ListArgs {
     pub global: GlobalArgs,
     /// Only models whose names hold all of these
     pub text: Vec<String>,
+    /// Only those that the last `llmx test-access` found to work here, with the age of that
+    #[arg(long, conflicts_with = "remote")]
+    pub usable: bool,
+    /// What this provider's own listing says now (free)
+    #[arg(long, value_name = "PROVIDER")]
+    pub remote: Option<String>,
     /// Print JSON
     #[arg(short, long)]
     pub json: bool,
@@ -100,7 +108,11 @@ pub struct BillArgs {
 /// `config` for a configuration or a table that cannot be read, `not-found` for a model that nobody knows.
 pub fn run(args: &ModelsArgs) -> Result<u8, Failure> {
     match &args.action {
-        None => list(&args.list),
+        None if args.list.usable => access::usable(&args.list),
+        None => match &args.list.remote {
+            Some(provider) => access::remote(&args.list, provider),
+            None => list(&args.list),
+        },
         Some(Action::Show(args)) => show(args),
         Some(Action::Check(args)) => check(args),
         Some(Action::Bill(args)) => bill(args),

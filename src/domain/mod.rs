@@ -1,5 +1,6 @@
 //! The nouns that every floor shares: plain values, no input or output, no clock.
 
+pub mod access;
 pub mod answer;
 pub mod bill;
 pub mod budget;

@@ -118,6 +118,27 @@ impl Http {
         self.dialect
     }
 
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The path of its calls, with `{method}` in it.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// The headers of a request, and what of them must never be shown.
+    ///
+    /// # Errors
+    /// `auth` where the credential cannot be had.
+    pub(super) async fn headers_for(&self, request: &ChatRequest) -> Result<(HeaderMap, Redactor), Failure> {
+        self.request_headers(&self.encode(request)?, &uuid::Uuid::now_v7().to_string()).await
+    }
+
     #[must_use]
     pub fn credential_name(&self) -> Option<String> {
         match &self.credential {
@@ -200,7 +221,7 @@ impl Http {
         Url::parse(&joined).map_err(|error| Failure::new(ErrorClass::Config, format!("{joined} is no URL: {error}")))
     }
 
-    fn caller<'a>(&'a self, host: &'a str) -> Caller<'a> {
+    pub(super) fn caller<'a>(&'a self, host: &'a str) -> Caller<'a> {
         let key_origin = match &self.credential {
             Credential::Key(key) => Some(key.origin.as_str()),
             Credential::None | Credential::Google(_) => None,
@@ -485,7 +506,7 @@ fn escaped(model: &str) -> String {
 }
 
 /// The path after the base, without what the base already ends with: users give `…/v1` and `…/v1/chat/completions`, too.
-fn joined(base: &Url, path: &str) -> String {
+pub(super) fn joined(base: &Url, path: &str) -> String {
     let base = base.as_str().trim_end_matches('/');
     let after_host =
         base.find("://").and_then(|at| base[at + 3..].find('/').map(|slash| at + 3 + slash)).unwrap_or(base.len());

@@ -1,5 +1,6 @@
 //! Who answers: credentials, addresses and sockets. Knows nothing of money.
 
+pub mod access;
 pub mod catalog;
 mod connect;
 pub mod departure;
@@ -7,6 +8,7 @@ pub mod error;
 pub mod google;
 pub mod http;
 pub mod key;
+pub mod listing;
 pub mod models;
 pub mod net;
 pub mod sim;

@@ -1,5 +1,6 @@
 //! What is shown: values become text; only `terminal.rs` writes.
 
+pub mod access;
 pub mod budget;
 pub mod call;
 pub mod compare;

@@ -203,7 +203,7 @@ fn price(source: &PriceSource) -> Value {
 }
 
 /// Cells at their natural width, those in `right` to the right.
-fn columns<const N: usize>(rows: &[[String; N]], right: std::ops::Range<usize>) -> String {
+pub(super) fn columns<const N: usize>(rows: &[[String; N]], right: std::ops::Range<usize>) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();

@@ -91,6 +91,12 @@ pub struct Head {
 }
 
 impl Head {
+    /// One that has just come.
+    #[must_use]
+    pub fn now(status: u16, headers: HeaderMap) -> Head {
+        Head { status, headers, at: SystemTime::now() }
+    }
+
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -208,7 +214,7 @@ impl Wire {
 }
 
 /// A body up to `most` bytes, and whether it was cut there.
-async fn read(
+pub(super) async fn read(
     response: &mut reqwest::Response,
     most: usize,
     limits: &Limits,

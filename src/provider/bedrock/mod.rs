@@ -4,7 +4,8 @@ mod answer;
 mod connector;
 mod credentials;
 mod errors;
-mod region;
+mod listing;
+pub(super) mod region;
 mod request;
 
 use std::sync::Arc;
