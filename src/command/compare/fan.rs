@@ -11,7 +11,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use crate::call::{Caller, Stopping, Target};
 use crate::command::calling::Calling;
 use crate::command::compare::lanes::Contender;
-use crate::command::compare::live::Watcher;
+use crate::command::compare::live::{Job, Watcher};
 use crate::domain::bill::Outcome;
 use crate::domain::chat::ChatRequest;
 use crate::domain::failure::Failure;
@@ -37,15 +37,6 @@ pub struct Plan<'a> {
     pub concurrency: Option<usize>,
     pub per_provider: Option<usize>,
     pub all_or_nothing: bool,
-}
-
-/// One call to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Job {
-    /// The position of the model, of the prompt, and how often this was asked before.
-    pub lane: usize,
-    pub case: usize,
-    pub round: usize,
 }
 
 /// What became of one call: a failure where nothing was sent.

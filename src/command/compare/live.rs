@@ -4,7 +4,6 @@ use tokio::time::Instant;
 
 use crate::call::{self, News, Target};
 use crate::command::calling::Calling;
-use crate::command::compare::fan::Job;
 use crate::command::compare::lanes::Contender;
 use crate::command::desk;
 use crate::domain::bill::Outcome;
@@ -19,6 +18,15 @@ use crate::provider::Provider;
 use crate::render::call as told_call;
 use crate::render::compare::live::{Frame, LiveLane, LiveState, Phase, frame, repaint};
 use crate::render::terminal::Terminal;
+
+/// One call to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Job {
+    /// The position of the model, of the prompt, and how often this was asked before.
+    pub lane: usize,
+    pub case: usize,
+    pub round: usize,
+}
 
 /// Watches the calls of one comparison.
 pub struct Watcher<'a> {

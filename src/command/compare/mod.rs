@@ -37,9 +37,9 @@ use crate::render::extract::{self, Which};
 use crate::render::terminal::{Terminal, Written};
 use crate::render::{budget, call, compare::json as object};
 pub use args::CompareArgs;
-use fan::{Done, Fanned, Job, Plan};
+use fan::{Done, Fanned, Plan};
 use lanes::Contender;
-use live::Watcher;
+use live::{Job, Watcher};
 
 /// What `compare --help` says after the options.
 pub const AFTER_HELP: &str = "\

@@ -16,7 +16,7 @@ use crate::provider::catalog::Auth;
 use crate::provider::{Choice, Draft, Provider};
 
 /// Whether the last access test could use a model; `None`: it was not tested.
-pub type Tested = dyn Fn(&ModelName) -> Option<bool>;
+pub type Tested<'a> = dyn Fn(&ModelName) -> Option<bool> + 'a;
 
 /// What is known beside the request itself.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ pub struct Known<'a> {
     /// The budgets that cover the call whatever its model is.
     pub standings: &'a [Standing],
     /// `None`: there was no access test.
-    pub tested: Option<&'a Tested>,
+    pub tested: Option<&'a Tested<'a>>,
     pub now_ms: i64,
 }
 

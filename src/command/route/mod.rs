@@ -10,8 +10,10 @@ use clap::{Args, Subcommand};
 use crate::command::calling::Calling;
 use crate::command::chat::args::ChatArgs;
 use crate::command::desk::{self, Desk, env, now_ms};
+use crate::command::test_access::kept::{Kept, STALE_MS};
 use crate::command::{GlobalArgs, colour, input};
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::model::ModelName;
 use crate::domain::record::NewCall;
 use crate::domain::report::Stop;
 use crate::domain::untrusted::json_line;
@@ -125,6 +127,12 @@ pub fn known<T>(
         scope.model.is_none() && scope.provider.is_none() && scope.covers(&anything)
     });
     let standings = ledger.standings(&budgets, now_ms)?;
+    let kept = desk.access.as_deref().map(Kept::read);
+    // What was seen too long ago may be otherwise by now.
+    let tested = |name: &ModelName| {
+        let (works, age_ms) = kept.as_ref()?.usable(name, now_ms)?;
+        (age_ms < STALE_MS).then_some(works)
+    };
     work(&Known {
         prices: &calling.prices,
         ledger: &ledger,
@@ -132,7 +140,7 @@ pub fn known<T>(
         tags: &caller.tags,
         template: None,
         standings: &standings,
-        tested: None,
+        tested: Some(&tested),
         now_ms,
     })
 }

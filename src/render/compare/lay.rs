@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// Spaces between two columns.
+pub(super) const GAP: usize = 2;
+
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -197,6 +200,28 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 
 fn is_colour(piece: &str) -> bool {
     piece.starts_with('\u{1b}')
+}
+
+/// Items two spaces apart, as many on a line as have room; one that is wider than a line breaks at its spaces only.
+pub(super) fn packed(items: &[String], width: usize) -> String {
+    let words = items.iter().flat_map(|item| {
+        if columns(item) + GAP > width { item.split(' ').map(str::to_owned).collect() } else { vec![item.clone()] }
+    });
+    let mut text = String::new();
+    let mut used = 0;
+    for item in words {
+        let wide = columns(&item) + GAP;
+        if used > 0 && used + wide > width {
+            text.push('\n');
+            used = 0;
+        }
+        // What has no room indented stands at the edge.
+        let indent = if wide > width { "" } else { "  " };
+        text.push_str(&format!("{indent}{item}"));
+        used += wide;
+    }
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::{lay, table, tell};
+use super::{lay, tell};
 use crate::domain::comparison::{Comparison, Lane, Run};
 use crate::domain::untrusted::one_line;
 
@@ -36,7 +36,7 @@ pub(super) fn matrix(comparison: &Comparison, width: Option<usize>) -> String {
                 for line in lay::folded(label, Some(width)) {
                     text.push_str(&format!("{line}\n"));
                 }
-                text.push_str(&table::packed(std::slice::from_ref(cell), width));
+                text.push_str(&lay::packed(std::slice::from_ref(cell), width));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The figures of a comparison: one row per model, what failed and what to do about it, the sum.
 
+use super::lay::GAP;
 use super::{View, lay, matrix, order, tell};
 use crate::domain::comparison::spread::Spread;
 use crate::domain::comparison::{Comparison, Lane, RUNS_TO_TELL, Run, Score};
@@ -7,9 +8,6 @@ use crate::domain::failure::Failure;
 use crate::domain::report::CallReport;
 use crate::domain::untrusted::one_line;
 use crate::domain::usage::Meter;
-
-/// Spaces between two columns.
-const GAP: usize = 2;
 
 /// The table, the failures with their `try:` lines, what the judge said, and the last line. No number is cut at any
 /// width: what has no room beside goes below.
@@ -219,30 +217,8 @@ fn below(
         items.extend(told.map(|column| format!("{} {}", column.head, column.cells[row])));
         items.push(marks[row].clone());
         items.retain(|item| !item.is_empty());
-        text.push_str(&packed(&items, width.unwrap_or(usize::MAX)));
+        text.push_str(&lay::packed(&items, width.unwrap_or(usize::MAX)));
     }
-    text
-}
-
-/// Items two spaces apart, as many on a line as have room; one that is wider than a line breaks at its spaces only.
-pub(super) fn packed(items: &[String], width: usize) -> String {
-    let words = items.iter().flat_map(|item| {
-        if lay::columns(item) + GAP > width { item.split(' ').map(str::to_owned).collect() } else { vec![item.clone()] }
-    });
-    let mut text = String::new();
-    let mut used = 0;
-    for item in words {
-        let wide = lay::columns(&item) + GAP;
-        if used > 0 && used + wide > width {
-            text.push('\n');
-            used = 0;
-        }
-        // What has no room indented stands at the edge.
-        let indent = if wide > width { "" } else { "  " };
-        text.push_str(&format!("{indent}{item}"));
-        used += wide;
-    }
-    text.push('\n');
     text
 }
 
