@@ -18,8 +18,9 @@ use llmx::domain::chat::{
 use llmx::domain::failure::{ErrorClass, Failure, Repeat};
 use llmx::domain::usage::Meter;
 use llmx::provider::catalog::Catalog;
+use llmx::provider::departure::Departure;
 use llmx::provider::net::Net;
-use llmx::provider::{Choice, Limits, Provider, models};
+use llmx::provider::{Choice, Errand, Limits, Provider, models};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -261,7 +262,7 @@ fn open(model: &str, choice: &Choice, env: &[(&str, &str)]) -> Result<Provider, 
     let name = catalog.model(&format!("bedrock/{model}"))?;
     let row = catalog.row(&name.provider)?;
     let (facts, api) = models::facts(&row, &name);
-    let net = Arc::new(Net::new(None, Duration::from_secs(5)));
+    let net = Arc::new(Net::new(None, &Limits::default(), &|_| None));
     let set: BTreeMap<String, String> = env.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     let read = move |name: &str| set.get(name).cloned();
     Provider::open(&row, &name, facts, api, choice, &net, &read)
@@ -278,9 +279,16 @@ struct Got {
     request_id: Option<String>,
 }
 
+/// Our own id of a call.
+const CALL: &str = "01a20448-c20d-7549-9f79-d6ab253721b4";
+
 async fn call(provider: &Provider, request: &ChatRequest, limits: &Limits) -> Got {
     let mut answer = Answer::default();
-    let mut arriving = match provider.send(request, limits).await {
+    let departure = Departure::default();
+    let errand = Errand { id: CALL, departure: &departure };
+    let sent = provider.send(request, limits, errand).await;
+    assert!(sent.is_err() || departure.gone());
+    let mut arriving = match sent {
         Ok(arriving) => arriving,
         Err(failure) => return Got { answer, request_id: failure.request_id.clone(), failure: Some(failure) },
     };
@@ -452,7 +460,7 @@ fn class_of(kind: &str, words: &str) -> ErrorClass {
 // ---- what is sent ----
 
 #[tokio::test]
-async fn what_goes_out_is_the_draft_byte_for_byte_and_signed() {
+async fn what_goes_out_is_the_draft_with_the_calls_id_and_signed() {
     let server = Server::always(Reply::stream(hello().concat())).await;
     let provider = open(NOVA, &at(&server), REGION).expect("opens");
     let request = ask("hi");
@@ -462,7 +470,9 @@ async fn what_goes_out_is_the_draft_byte_for_byte_and_signed() {
     assert_eq!(got.request_id.as_deref(), Some("req-1"));
     let seen = server.requests();
     assert_eq!(seen.len(), 1, "one attempt is one request");
-    assert_eq!(String::from_utf8_lossy(&seen[0].body), draft.body.to_string());
+    let mut sent = draft.body.clone();
+    sent["requestMetadata"] = json!({"llmx-call": CALL});
+    assert_eq!(String::from_utf8_lossy(&seen[0].body), sent.to_string());
     assert_eq!(format!("{}{}", server.url, seen[0].path), draft.url);
     assert_eq!(seen[0].path, "/model/amazon.nova-lite-v1%3A0/converse-stream");
     let signature = &seen[0].headers["authorization"];

@@ -18,6 +18,13 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// Whether the failure says that trying again may help.
+    #[track_caller]
+    fn may_be_repeated(&self, may: bool) -> &Outcome {
+        assert_eq!(self.object["error"]["retryable"], may, "{}", self.object);
+        self
+    }
+
     /// The failure's class, its exit code in both places, and whether it may have cost money.
     #[track_caller]
     fn fails(&self, class: &str, code: i32, may_be_billed: bool) -> &Outcome {
@@ -25,14 +32,14 @@ impl Outcome {
         assert_eq!(self.object["error"]["class"], class, "{}", self.object);
         assert_eq!(self.object["error"]["may_be_billed"], may_be_billed, "{}", self.object);
         assert_eq!(self.object["error"]["exit_code"], code, "{}", self.object);
-        self.once()
+        self.adds_up()
     }
 
     #[track_caller]
     fn answers(&self, text: &str) -> &Outcome {
         assert_eq!(self.done.code, 0, "{:?}", self.done);
         assert_eq!((&self.object["error"], &self.object["text"]), (&Value::Null, &json!(text)), "{}", self.object);
-        self.once()
+        self.adds_up()
     }
 
     #[track_caller]
@@ -67,9 +74,12 @@ impl Outcome {
         self
     }
 
+    /// What the server saw is what was tried, and what was tried stands in the books.
     #[track_caller]
-    fn once(&self) -> &Outcome {
-        assert_eq!((self.server.requests().len(), self.server.connections()), (1, 1), "one attempt is one request");
+    fn adds_up(&self) -> &Outcome {
+        let tried = self.object["timing"]["attempts"].as_u64().expect("a number");
+        let seen = [self.server.requests().len(), self.server.connections(), self.done.booked()];
+        assert_eq!(seen.map(|number| number as u64), [tried; 3], "requests, connections, rows: {}", self.object);
         self
     }
 }
@@ -112,7 +122,7 @@ fn open(spoken: &Spoken, body: impl AsRef<[u8]>) -> Script {
 }
 
 mod connect {
-    use super::{Duration, KEY, Llmx, Script, Server, chat_stream, json, with_limits};
+    use super::{Done, Duration, KEY, Llmx, Script, Server, chat_stream, json, with_limits};
 
     #[test]
     fn a_refused_connection_names_host_and_port_and_cost_nothing() {
@@ -121,17 +131,15 @@ mod connect {
         drop(closed);
         // The port stays closed: nothing else was given it in the meantime.
         let done = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", &url, "-j", "x"]).env("OPENAI_API_KEY", KEY).run();
-        let error = done.json()["error"].clone();
-        assert_eq!((&error["class"], &error["may_be_billed"]), (&json!("network"), &json!(false)), "{error}");
-        assert_eq!(error["retryable"], true);
-        done.exits(6).says(&[&authority, "refused", "try:"]);
+        costs_nothing(&done, "network", true);
+        done.says(&[&authority, "refused", "try:"]);
     }
 
     #[test]
     fn a_name_that_nobody_has_is_told_with_where_the_base_url_came_from() {
-        let done =
-            Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", "https://x.invalid", "x"]).env("OPENAI_API_KEY", KEY);
-        done.run().exits(6).prints("").says(&["x.invalid", "no such host", "--base-url"]);
+        let llmx = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", "https://x.invalid", "-v", "-j", "x"]);
+        let done = llmx.env("OPENAI_API_KEY", KEY).run().says(&["x.invalid", "no such host", "--base-url"]);
+        costs_nothing(&done, "network", true);
     }
 
     #[test]
@@ -139,22 +147,52 @@ mod connect {
         let server = Server::new(Script::bare());
         let url = server.url().replace("http:", "https:");
         let done = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", &url, "-j", "x"]).env("OPENAI_API_KEY", KEY).run();
-        assert_eq!(done.json()["error"]["may_be_billed"], false);
-        done.exits(6).says(&["does not speak TLS"]);
-        assert_eq!(server.requests().len(), 0);
+        costs_nothing(&done, "network", false);
+        done.says(&["does not speak TLS"]);
+        assert_eq!((server.requests().len(), server.connections()), (0, 1));
     }
 
     #[test]
-    fn a_tls_handshake_that_stalls_ends_at_the_connect_limit() {
+    fn a_tls_handshake_that_stalls_ends_at_its_own_limit() {
         let server = Server::new(Script::mute());
         let url = server.url().replace("http:", "https:");
         let done = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", &url, "-j", "x"])
             .env("OPENAI_API_KEY", KEY)
-            .config("[limits]\nconnect_ms = 100\n")
+            .config("[limits]\nconnect_ms = 50\ntls_ms = 100\n")
             .run();
-        let error = done.json()["error"].clone();
-        assert_eq!((&error["class"], &error["may_be_billed"]), (&json!("timeout"), &json!(false)), "{error}");
-        done.exits(6).says(&["no connection within 0.1 s"]);
+        costs_nothing(&done, "timeout", true);
+        done.says(&["connected, but no TLS handshake within 0.1 s"]);
+    }
+
+    /// Linux answers no further caller once the queue of a listener is full.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_connection_that_is_never_made_ends_at_the_connect_limit() {
+        use socket2::{Domain, Socket, Type};
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let here: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+        listener.bind(&here.into()).expect("a port");
+        listener.listen(0).expect("listens");
+        let address = listener.local_addr().ok().and_then(|address| address.as_socket()).expect("bound");
+        let waiting: Vec<_> = (0..4)
+            .filter_map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok())
+            .collect();
+        assert!(waiting.len() < 4, "the queue is never full");
+        let llmx = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", &format!("http://{address}"), "-j", "x"]);
+        let done = llmx.env("OPENAI_API_KEY", KEY).config("[limits]\nconnect_ms = 100\ntls_ms = 50\n").run();
+        costs_nothing(&done, "timeout", true);
+        done.says(&["no connection within 0.1 s"]);
+    }
+
+    /// The failure ended the run, and nobody can charge for it.
+    #[track_caller]
+    fn costs_nothing(done: &Done, class: &str, may_be_repeated: bool) {
+        let object = done.json();
+        let error = &object["error"];
+        assert_eq!((done.code, &error["class"], &error["may_be_billed"]), (6, &json!(class), &json!(false)), "{error}");
+        assert_eq!(error["retryable"], may_be_repeated, "{error}");
+        assert_eq!(object["cost"]["usd"], "0", "{object}");
+        assert_eq!(object["timing"]["attempts"], done.booked(), "one attempt is one row");
     }
 
     #[test]
@@ -177,32 +215,60 @@ mod connect {
 
     #[test]
     fn a_proxy_that_refuses_sees_neither_key_nor_prompt() {
-        for status in [403, 407, 502] {
+        // The client hands on no other status of a proxy than 407: a policy and a proxy without room look the same.
+        for (status, may_be_repeated, words) in
+            [(403, true, "refuses"), (407, false, "wants a user and a password"), (502, true, "refuses")]
+        {
             let sink = Server::new(Script::head(status, &[("content-length", "0")]));
             let proxy = format!("http://user:pw-CANARY@{}", sink.authority());
             let done = Llmx::chat(&["-m", "openai/gpt-4o", "-j", "x"])
                 .env("OPENAI_API_KEY", KEY)
                 .env("HTTPS_PROXY", proxy)
                 .run();
-            assert_eq!(done.json()["error"]["may_be_billed"], false, "{done:?}");
-            done.exits(6);
-            let request = sink.request();
-            assert_eq!((request.method.as_str(), request.path.as_str()), ("CONNECT", "api.openai.com:443"));
-            assert!(request.body.is_empty() && request.header("authorization").is_none());
+            costs_nothing(&done, "network", may_be_repeated);
+            done.says(&[words, &format!("the proxy {}", sink.authority()), "HTTPS_PROXY"]);
+            for request in sink.requests() {
+                assert_eq!((request.method.as_str(), request.path.as_str()), ("CONNECT", "api.openai.com:443"));
+                assert!(request.body.is_empty() && request.header("authorization").is_none());
+            }
         }
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_there_is_named_without_its_password() {
+        let closed = Server::new(Script::bare());
+        let authority = closed.authority();
+        drop(closed);
+        let llmx = Llmx::chat(&["-m", "openai/gpt-4o", "-j", "x"]).env("OPENAI_API_KEY", KEY);
+        let done = llmx.env("ALL_PROXY", format!("http://user:pw-CANARY@{authority}")).run();
+        costs_nothing(&done, "network", true);
+        done.says(&[&format!("the proxy {authority} (ALL_PROXY)"), "refused"]);
+    }
+
+    #[test]
+    fn a_request_carries_our_id_and_its_exact_length() {
+        let server = Server::new(Script::stream(chat_stream("fine")));
+        let prompt = "x".repeat(300_000);
+        let done = Llmx::openai(&server, &["-j"]).stdin(prompt.clone()).run().exits(0);
+        let request = server.request();
+        assert_eq!(request.header("x-client-request-id"), done.json()["id"].as_str());
+        assert_eq!(request.header("content-length"), Some(request.body.len().to_string().as_str()));
+        assert_eq!((request.header("transfer-encoding"), request.prompt()), (None, prompt));
     }
 
     #[test]
     fn a_connection_that_ends_before_the_head_may_have_been_billed() {
         for script in [Script::bare(), Script::bare().reset(), Script::bare().raw("HTTP/1.1 20").reset()] {
-            with_limits("", script).fails("network", 6, true).says(&["may have been billed"]).text("");
+            let outcome = with_limits("", script);
+            outcome.fails("network", 6, true).may_be_repeated(false).says(&["may have been billed"]).text("");
         }
     }
 
     #[test]
     fn a_head_that_never_comes_ends_at_the_head_limit() {
         let limits = "head_ms = 100\nconnect_ms = 50";
-        with_limits(limits, Script::bare().silence()).fails("timeout", 6, true).says(&["no answer within 0.1 s"]);
+        let outcome = with_limits(limits, Script::bare().silence());
+        outcome.fails("timeout", 6, true).may_be_repeated(false).says(&["no answer within 0.1 s"]);
     }
 
     #[test]
@@ -234,12 +300,23 @@ mod connect {
     }
 
     #[test]
-    fn a_connection_that_breaks_while_the_request_is_written_is_told() {
-        let server = Server::new(Script::deaf().reset());
-        let done = Llmx::openai(&server, &["-j"]).stdin("x".repeat(8 << 20)).run();
-        assert_eq!(done.json()["error"]["class"], "network");
-        done.exits(6);
-        assert_eq!(server.connections(), 1);
+    fn a_connection_that_breaks_while_the_request_is_written_cost_nothing() {
+        for script in [Script::deaf().reset(), Script::deaf().takes(1 << 10).reset(), Script::deaf().takes(1 << 20)] {
+            let server = Server::new(script);
+            let done = Llmx::openai(&server, &["-j"]).stdin("x".repeat(8 << 20)).run();
+            costs_nothing(&done, "network", true);
+            assert_eq!(done.json()["timing"]["attempts"], server.connections());
+            done.says(&["cut while sending"]);
+        }
+    }
+
+    #[test]
+    fn a_request_that_nobody_takes_ends_at_the_head_limit_and_cost_nothing() {
+        let server = Server::new(Script::mute_and_deaf());
+        let llmx = Llmx::openai(&server, &["-j"]).stdin("x".repeat(8 << 20));
+        let done = llmx.config("[limits]\nhead_ms = 200\n").run();
+        costs_nothing(&done, "timeout", true);
+        done.says(&["the request was not taken within 0.2 s"]);
     }
 
     #[test]
@@ -260,6 +337,9 @@ mod statuses {
     #[test]
     fn a_status_has_its_class_and_cost_nothing() {
         for (status, kind, code, message, class, exit) in [
+            (424, "x", None, "dependency", "invalid-request", 1),
+            (402, "x", None, "This request exceeds your in-flight budget", "rate-limit", 5),
+            (498, "x", None, "Flex tier capacity exceeded", "rate-limit", 5),
             (400, "invalid_request_error", None, "bad field", "invalid-request", 1),
             (413, "invalid_request_error", None, "too big", "invalid-request", 1),
             (415, "x", None, "media", "invalid-request", 1),
@@ -283,6 +363,7 @@ mod statuses {
         ] {
             let outcome = chat(Script::json(status, error(kind, code, message)));
             outcome.fails(class, exit, false).says(&[message, "try:"]).text("");
+            outcome.may_be_repeated(matches!(class, "rate-limit" | "overloaded" | "timeout"));
             assert_eq!((&outcome.object["error"]["status"], &outcome.object["usage"]), (&json!(status), &Value::Null));
         }
     }
@@ -292,7 +373,41 @@ mod statuses {
         for status in [504, 524] {
             chat(Script::json(status, error("x", None, "slow")))
                 .fails("timeout", 6, true)
+                .may_be_repeated(false)
                 .says(&["may have been billed"]);
+        }
+    }
+
+    #[test]
+    fn a_provider_that_says_whether_to_try_again_is_obeyed() {
+        for (status, word, class, exit, may_be_repeated) in [
+            (500, "false", "overloaded", 6, false),
+            (429, "false", "rate-limit", 5, false),
+            (408, "false", "timeout", 6, false),
+            (400, "true", "invalid-request", 1, true),
+            (429, "true", "rate-limit", 5, true),
+            (400, "perhaps", "invalid-request", 1, false),
+        ] {
+            let outcome = chat(Script::head(status, &[("x-should-retry", word), ("content-length", "0")]));
+            outcome.fails(class, exit, false).may_be_repeated(may_be_repeated);
+        }
+        let outcome = chat(Script::head(504, &[("x-should-retry", "true"), ("content-length", "0")]));
+        outcome.fails("timeout", 6, true).may_be_repeated(false);
+    }
+
+    #[test]
+    fn a_date_until_which_to_wait_is_held_against_the_answers_own() {
+        for (until, millis) in [
+            ("Wed, 21 Oct 2015 07:28:30 GMT", json!(30_000)),
+            ("Wednesday, 21-Oct-15 07:28:30 GMT", json!(30_000)),
+            ("Wed Oct 21 07:28:30 2015", json!(30_000)),
+            ("Wed, 21 Oct 2015 07:27:30 GMT", Value::Null),
+            ("Wed, 21 Oct 2015", Value::Null),
+        ] {
+            let headers = [("retry-after", until), ("date", "Wed, 21 Oct 2015 07:28:00 GMT"), ("content-length", "0")];
+            let outcome = chat(Script::head(429, &headers));
+            outcome.fails("rate-limit", 5, false);
+            assert_eq!(outcome.object["error"]["retry_after_ms"], millis, "{until}");
         }
     }
 
@@ -358,7 +473,7 @@ mod statuses {
             let other = Server::new(Script::json(200, "{}"));
             let location = format!("{}/v1/chat/completions?key={KEY}", other.url());
             let outcome = chat(Script::head(status, &[("location", &location), ("content-length", "0")]));
-            outcome.fails("protocol", 6, false).says(&[&other.authority(), "--base-url"]);
+            outcome.fails("protocol", 6, false).may_be_repeated(false).says(&[&other.authority(), "--base-url"]);
             assert_eq!(other.connections(), 0, "{status}");
         }
         for location in ["/v1/elsewhere", "//x.invalid/", &format!("https://x.invalid/{KEY}"), "\u{9b}31m", ""] {
@@ -419,7 +534,7 @@ mod statuses {
         let done = limited(&server).run().exits(6);
         assert_eq!(done.json()["error"]["class"], "overloaded");
         assert!(server.written() < 16 << 20, "{} bytes were taken", server.written());
-        assert_eq!(server.requests().len(), 1);
+        assert_eq!(done.json()["timing"]["attempts"], server.requests().len());
     }
 
     /// In an address space in which a body of 256 MiB would not fit.
@@ -454,7 +569,9 @@ mod bodies_of_200 {
             (json!({"error": {"message": "no room", "code": 502}}), "overloaded", 6, true),
             (json!({"error": "just words"}), "invalid-request", 1, false),
         ] {
-            chat(Script::json(200, body.to_string())).fails(class, exit, may_be_billed).text("");
+            let outcome = chat(Script::json(200, body.to_string()));
+            outcome.fails(class, exit, may_be_billed).text("");
+            outcome.may_be_repeated(matches!(class, "rate-limit" | "overloaded"));
         }
     }
 
@@ -691,11 +808,11 @@ mod streams {
     fn an_error_after_some_text_has_its_class_and_may_have_been_billed() {
         in_every_dialect(
             |spoken| open(spoken, format!("{}{}", spoken.begun(), spoken.error)).end(),
-            |_, outcome| _ = outcome.fails("overloaded", 6, true).text(ONE).says(&["no room"]),
+            |_, outcome| _ = outcome.fails("overloaded", 6, true).may_be_repeated(false).text(ONE).says(&["no room"]),
         );
         in_every_dialect(
             |spoken| open(spoken, format!("{}{}", spoken.begun(), spoken.refusal)).end(),
-            |_, outcome| _ = outcome.fails("rate-limit", 5, true).text(ONE).says(&["slow down"]),
+            |_, outcome| _ = outcome.fails("rate-limit", 5, true).may_be_repeated(false).text(ONE).says(&["slow down"]),
         );
     }
 
@@ -703,11 +820,11 @@ mod streams {
     fn an_error_as_the_first_event_cost_nothing_where_it_is_a_refusal() {
         in_every_dialect(
             |spoken| open(spoken, &spoken.refusal).end(),
-            |_, outcome| _ = outcome.fails("rate-limit", 5, false).text(""),
+            |_, outcome| _ = outcome.fails("rate-limit", 5, false).may_be_repeated(true).text(""),
         );
         in_every_dialect(
             |spoken| open(spoken, &spoken.error).end(),
-            |_, outcome| _ = outcome.fails("overloaded", 6, true).text(""),
+            |_, outcome| _ = outcome.fails("overloaded", 6, true).may_be_repeated(true).text(""),
         );
     }
 
@@ -801,7 +918,7 @@ mod streams {
             let stream = format!("{}{}{CHAT_USAGE}{DONE}", says(ONE), chunk(&json!({}), Some(reason)));
             let outcome = chat(Script::stream(stream));
             assert_eq!(outcome.done.code, code, "{reason}: {:?}", outcome.done);
-            outcome.says(&[word]).text(ONE).reports(5).once();
+            outcome.says(&[word]).text(ONE).reports(5).adds_up();
             assert_eq!(outcome.object["stop_reason_raw"], reason);
             assert_eq!(outcome.done.err.lines().count(), usize::from(!word.is_empty()), "{}", outcome.done.err);
         }
@@ -992,6 +1109,26 @@ mod usage {
         reported(&zeros).answers(ONE).is_unconfirmed().says(&["usage is not taken"]);
         reported(&Value::Null).answers(ONE).is_unconfirmed().says(&["no usage"]);
         reported(&json!({})).answers(ONE).is_unconfirmed();
+    }
+
+    #[test]
+    fn a_count_that_stands_in_quotes_or_lies_beyond_its_whole_is_told() {
+        let quoted = json!({"prompt_tokens": "7", "completion_tokens": 5, "total_tokens": 12});
+        reported(&quoted).answers(ONE).is_unconfirmed().says(&["usage is not taken"]);
+        let beyond = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12,
+            "prompt_tokens_details": {"cached_tokens": 70}});
+        let outcome = reported(&beyond);
+        outcome.answers(ONE);
+        assert_eq!(outcome.object["usage"]["raw"], beyond);
+        assert!(outcome.object["notes"].to_string().contains("cached token"), "{}", outcome.object);
+    }
+
+    #[test]
+    fn a_charge_that_nobody_said_to_expect_is_no_charge() {
+        let usage = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12, "cost": 123.5});
+        let outcome = reported(&usage);
+        outcome.answers(ONE).reports(5);
+        assert_ne!(outcome.object["cost"]["basis"], "reported", "{}", outcome.object);
     }
 
     #[test]

@@ -86,13 +86,13 @@ fn play(exchange: &Value) -> Vec<String> {
         server.url()
     );
     let mut llmx = if api == "converse" {
-        Llmx::chat(&["-m", "bedrock@us-east-1/some-model", "-j", "hello"])
+        Llmx::chat(&["-m", "bedrock@us-east-1/some-model", "--retries", "0", "-j", "hello"])
             .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url())
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", KEY)
             .env("AWS_EC2_METADATA_DISABLED", "true")
     } else {
-        Llmx::chat(&["-m", "replay/some-model", "-j", "hello"]).config(&config).env("REPLAY_KEY", KEY)
+        Llmx::chat(&["-m", "replay/some-model", "--retries", "0", "-j", "hello"]).config(&config).env("REPLAY_KEY", KEY)
     };
     if exchange["streaming"] != true {
         llmx = llmx.args(&["-S"]);

@@ -177,5 +177,8 @@ fn plain_http_to_a_port_of_tls_is_no_answer() {
     let server = Server::new(&good());
     let url = format!("http://{}", server.authority);
     let done = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", &url, "-j", "x"]).env("OPENAI_API_KEY", KEY).run();
-    done.exits(6);
+    let error = done.json()["error"].clone();
+    assert_eq!((&error["class"], &error["retryable"]), (&"protocol".into(), &false.into()), "{error}");
+    assert!(server.heads.lock().expect("not poisoned").is_empty());
+    done.exits(6).says(&["no usable HTTP", "scheme"]);
 }

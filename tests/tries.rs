@@ -74,6 +74,7 @@ async fn call(plan: Plan<'_>) -> Story {
         persistence: plan.persistence,
         guard: Guard::default(),
         group: None,
+        earlier: Vec::new(),
         prices: &Prices::bundled(),
         ledger: &ledger,
         caller: &Caller::default(),

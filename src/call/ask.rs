@@ -2,10 +2,41 @@
 
 use serde_json::Value;
 
+use super::Target;
+use crate::domain::bill::Quote;
 use crate::domain::chat::{ChatRequest, Part};
+use crate::domain::failure::Failure;
 use crate::domain::model::ModelName;
-use crate::pricing::{Ask, Context};
+use crate::pricing::{Ask, Context, Moment, Prices};
 use crate::provider::Draft;
+
+/// A request as it would be sent to a model, how it is priced and the most that it can cost.
+#[derive(Debug)]
+pub struct Plan {
+    pub draft: Draft,
+    /// The model at the place where it runs.
+    pub place: ModelName,
+    pub context: Context,
+    /// UTF-8 bytes of the rendered request.
+    pub request_bytes: u64,
+    pub quote: Quote,
+}
+
+/// Plans a request; nothing is sent. `at_ms`: UTC milliseconds since 1970.
+///
+/// # Errors
+/// A [`Failure`] where the request has no form in the API.
+pub fn plan(target: &Target<'_>, request: &ChatRequest, prices: &Prices, at_ms: i64) -> Result<Plan, Failure> {
+    let draft = target.provider.draft(request)?;
+    let tier = requested_tier(&draft);
+    let (place, context) = priced_as(target.name, draft.region.as_deref(), tier.as_deref(), &draft.body);
+    let ask = ask(request, &draft);
+    let quote = match &draft.simulated {
+        Some(quote) => quote.clone(),
+        None => prices.quote(&place, Moment::from_ms(at_ms), &context, &ask),
+    };
+    Ok(Plan { draft, place, context, request_bytes: ask.request_bytes, quote })
+}
 
 /// What of a call decides its price beside what it consumes: the model at the place where it runs, and the tier and the
 /// speed that are asked for. `settings`: the body of the request, or the parameters that the books keep of it.
@@ -24,7 +55,7 @@ pub fn priced_as(name: &ModelName, region: Option<&str>, tier: Option<&str>, set
 
 /// The service tier that the request asks for.
 #[must_use]
-pub(super) fn requested_tier(draft: &Draft) -> Option<String> {
+pub fn requested_tier(draft: &Draft) -> Option<String> {
     let tier = &draft.body["service_tier"];
     let tier = tier.as_str().or_else(|| draft.body["serviceTier"]["type"].as_str());
     tier.map(str::to_owned)
@@ -32,7 +63,7 @@ pub(super) fn requested_tier(draft: &Draft) -> Option<String> {
 
 /// What the request can consume at the most.
 #[must_use]
-pub(super) fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
+pub fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
     let parts = || request.messages.iter().flat_map(|message| &message.parts);
     let attachments =
         parts().filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))).count();

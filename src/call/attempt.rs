@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::ask::{ask, priced_as, requested_tier};
+use super::ask::{Plan, plan, requested_tier};
 use super::meter::{Meter, outcome, together};
 use super::{Call, News, Show, Stopping, Target};
 use crate::domain::answer::Answer;
@@ -19,8 +19,9 @@ use crate::domain::record::{self, NewCall, Settlement};
 use crate::domain::report::{CallReport, Stop, Timing};
 use crate::ledger::{Admission, Ledger, Reservation};
 use crate::pricing::{Called, Context, Moment};
+use crate::provider::departure::Departure;
 use crate::provider::key::Redactor;
-use crate::provider::{Draft, Provider};
+use crate::provider::{Draft, Errand, Provider};
 
 /// How long the final usage is waited for after the user stopped the call, and after the reader went away.
 const DRAIN_SIGNAL: Duration = Duration::from_millis(200);
@@ -61,43 +62,39 @@ impl Attempt<'_, '_> {
         let (mut prepared, draft) = self.prepare()?;
         let id = uuid::Uuid::now_v7().to_string();
         let reservation = self.reserve(&id, &prepared, &draft)?;
-        let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_bound));
+        let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_cap));
         if let (Some(cap), Some(from)) = (reservation.cap(), clipped_from) {
             prepared.request.settings.max_tokens = u32::try_from(cap).ok();
             prepared.quote.ceiling = reservation.ceiling();
             show(News::Clipped { from, to: cap });
         }
 
+        // Calls that are made together are all reserved before any of them is sent, and none waits on its clock for the others.
+        tokio::task::yield_now().await;
         let mut meter = Meter::begin();
         meter.answer.notes.extend(reservation.warning().map(str::to_owned));
         let mut head = None;
         let held = reservation.ceiling();
-        let (failure, stopped) = self.meter(&prepared, &mut meter, &mut head, show, stopping).await;
-        let outcome = outcome(&meter.answer, failure.as_ref(), stopped, head.is_some());
+        let departure = Departure::default();
+        let errand = Errand { id: &id, departure: &departure };
+        let (failure, stopped) = self.meter(&prepared, errand, &mut meter, &mut head, show, stopping).await;
+        let outcome = outcome(&meter.answer, failure.as_ref(), stopped, departure.left());
         let bill = self.bill(&meter.answer, &outcome, &prepared);
         let total_ms = millis(meter.began.elapsed());
         let Head { request_id, redactor } = head.unwrap_or_default();
+        let timing =
+            Timing { first_token_ms: meter.first_token.map(millis), total_ms, elapsed_ms: total_ms, attempts: 1 };
         let mut report = CallReport {
             id,
             group: self.call.group.clone(),
-            name: self.target.name.clone(),
             region: provider.region().map(str::to_owned),
             request_id: request_id.or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
-            timing: Timing {
-                first_token_ms: meter.first_token.map(millis),
-                total_ms,
-                elapsed_ms: total_ms,
-                attempts: 1,
-            },
+            timing,
             answer: meter.answer,
-            outcome,
-            bill,
             failure,
             stopped,
             clipped_from,
-            earlier: Vec::new(),
-            alerts: Vec::new(),
-            unbooked: None,
+            ..CallReport::of(self.target.name.clone(), outcome, bill)
         };
         match self.settle(reservation, &report, &redactor) {
             Ok(alerts) => report.alerts = alerts,
@@ -113,16 +110,9 @@ impl Attempt<'_, '_> {
 
     fn prepare(&self) -> Result<(Prepared, Draft), Failure> {
         let call = self.call;
-        let draft = self.target.provider.draft(call.request)?;
         let opened_ms = (call.now)();
-        let tier = requested_tier(&draft);
-        let (place, context) = priced_as(self.target.name, draft.region.as_deref(), tier.as_deref(), &draft.body);
-        let ask = ask(call.request, &draft);
-        let quote = match &draft.simulated {
-            Some(quote) => quote.clone(),
-            None => call.prices.quote(&place, Moment::from_ms(opened_ms), &context, &ask),
-        };
-        let request_bytes = ask.request_bytes;
+        let Plan { draft, place, context, request_bytes, quote } =
+            plan(self.target, call.request, call.prices, opened_ms)?;
         Ok((Prepared { request: call.request.clone(), place, context, request_bytes, quote, opened_ms }, draft))
     }
 
@@ -165,22 +155,33 @@ impl Attempt<'_, '_> {
                 }
                 Ok(reservation)
             }
-            Admission::Refused(refusal) => Err(Failure::refused(refusal)),
+            Admission::Refused(refusal) => Err(refusal.failure(prepared.opened_ms)),
         }
     }
 
     fn bill(&self, answer: &Answer, outcome: &Outcome, prepared: &Prepared) -> Bill {
-        let called = Called {
+        let served = answer.model_served.as_deref();
+        self.call.prices.bill(&self.called(answer, prepared, served, Some(&prepared.quote)), outcome)
+    }
+
+    /// `quote`: what was said before the call, and bounds what is not known after it.
+    fn called<'c>(
+        &self,
+        answer: &Answer,
+        prepared: &'c Prepared,
+        served: Option<&'c str>,
+        quote: Option<&'c Quote>,
+    ) -> Called<'c> {
+        Called {
             name: &prepared.place,
-            served: answer.model_served.as_deref(),
+            served,
             at: Moment::from_ms(prepared.opened_ms),
             context: &prepared.context,
-            quote: Some(&prepared.quote),
+            quote,
             request_bytes: Some(prepared.request_bytes),
             answer_bytes: answer.bytes(),
             simulated: matches!(self.target.provider, Provider::Sim(_)),
-        };
-        self.call.prices.bill(&called, outcome)
+        }
     }
 
     /// Books what became of the call. Where that fails the answer stands all the same. A server may say the key that it
@@ -215,6 +216,7 @@ impl Attempt<'_, '_> {
     async fn meter(
         &self,
         prepared: &Prepared,
+        errand: Errand<'_>,
         meter: &mut Meter,
         head: &mut Option<Head>,
         show: &mut Show<'_>,
@@ -224,9 +226,9 @@ impl Attempt<'_, '_> {
         let mut arriving = tokio::select! {
             biased;
             stop = &mut *stopping => return (None, Some(stop)),
-            () = until(self.deadline) => return (Some(self.out_of_time()), None),
-            () = until(first) => return (Some(self.no_token()), None),
-            sent = self.target.provider.send(&prepared.request, &self.call.limits) => match sent {
+            () = until(self.deadline) => return (Some(self.out_of_time(errand)), None),
+            () = until(first) => return (Some(self.no_token(errand)), None),
+            sent = self.target.provider.send(&prepared.request, &self.call.limits, errand) => match sent {
                 Ok(arriving) => arriving,
                 Err(failure) => return (Some(failure), None),
             },
@@ -242,8 +244,8 @@ impl Attempt<'_, '_> {
                     meter.drain(&mut arriving, events, DRAIN_SIGNAL).await;
                     return (None, Some(stop));
                 }
-                () = until(self.deadline) => return (Some(self.out_of_time()), None),
-                () = until(first) => return (Some(self.no_token()), None),
+                () = until(self.deadline) => return (Some(self.out_of_time(errand)), None),
+                () = until(first) => return (Some(self.no_token(errand)), None),
                 next = together(&mut arriving, &mut events) => next,
             };
             let counted = events.iter().any(|event| matches!(event, ChatEvent::Usage(_)));
@@ -271,7 +273,11 @@ impl Attempt<'_, '_> {
     /// cap that it was sent, since the reservation fitted.
     fn purse_is_empty(&self, answer: &Answer, prepared: &Prepared) -> Option<Failure> {
         let purse = *self.call.guard.purse?.lock().unwrap_or_else(PoisonError::into_inner);
-        let so_far = self.bill(answer, &Outcome::Unconfirmed { seen: answer.usage.clone() }, prepared).total?;
+        let seen = Outcome::Unconfirmed { seen: answer.usage.clone() };
+        // A model that the response names and nobody can price must not keep the purse open: the asked one's rates hold.
+        let so_far = [answer.model_served.as_deref(), None]
+            .into_iter()
+            .find_map(|served| self.call.prices.bill(&self.called(answer, prepared, served, None), &seen).total)?;
         let spent = sum(purse.spent, Some(so_far));
         (spent > purse.limit).then(|| {
             let message = format!("stopped at about ${spent}: --max-cost ${} is passed", purse.limit);
@@ -279,19 +285,25 @@ impl Attempt<'_, '_> {
         })
     }
 
-    fn out_of_time(&self) -> Failure {
+    fn out_of_time(&self, errand: Errand<'_>) -> Failure {
         let seconds = self.call.total.unwrap_or_default().as_secs();
-        Failure::new(ErrorClass::Timeout, format!("the call took longer than its {seconds} s (--timeout)"))
-            .advise("raise --timeout, or ask for less")
-            .maybe_billed()
+        let failure =
+            Failure::new(ErrorClass::Timeout, format!("the call took longer than its {seconds} s (--timeout)"))
+                .advise("raise --timeout, or ask for less");
+        late(failure, errand)
     }
 
-    fn no_token(&self) -> Failure {
+    fn no_token(&self, errand: Errand<'_>) -> Failure {
         let limit = self.call.limits.first_token.unwrap_or_default();
-        Failure::new(ErrorClass::Timeout, format!("no token within {} ms (limits.first_token_ms)", limit.as_millis()))
-            .advise("raise --first-token-timeout or limits.first_token_ms, or use a faster model")
-            .maybe_billed()
+        let message = format!("no token within {} ms (limits.first_token_ms)", limit.as_millis());
+        let advice = "raise --first-token-timeout or limits.first_token_ms, or use a faster model";
+        late(Failure::new(ErrorClass::Timeout, message).advise(advice), errand)
     }
+}
+
+/// Before anything of it had left, a request cost nothing.
+fn late(failure: Failure, errand: Errand<'_>) -> Failure {
+    if errand.departure.left() { failure.maybe_billed() } else { failure }
 }
 
 async fn until(deadline: Option<Instant>) {

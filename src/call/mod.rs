@@ -24,7 +24,7 @@ use crate::domain::report::{CallReport, Earlier, Stop};
 use crate::ledger::Ledger;
 use crate::pricing::Prices;
 use crate::provider::{Limits, Provider};
-pub use ask::priced_as;
+pub use ask::{Plan, ask, plan, priced_as, requested_tier};
 use attempt::Attempt;
 pub use tries::Persistence;
 use tries::{Failed, Next, Other, Tries};
@@ -60,6 +60,8 @@ pub struct Call<'a> {
     pub guard: Guard<'a>,
     /// The id that calls made together share.
     pub group: Option<String>,
+    /// What was tried before this call, and did not do.
+    pub earlier: Vec<Earlier>,
     pub prices: &'a Prices,
     pub ledger: &'a Mutex<Ledger>,
     pub caller: &'a Caller,
@@ -118,7 +120,7 @@ impl Call<'_> {
         let began = Instant::now();
         let deadline = self.total.map(|total| began + total);
         let mut tries = Tries::default();
-        let mut earlier: Vec<Earlier> = Vec::new();
+        let mut earlier = self.earlier.clone();
         let mut targets = self.targets.iter().peekable();
         let mut target = targets.next().ok_or_else(|| Failure::new(ErrorClass::Config, "no model is named"))?;
         loop {
@@ -166,7 +168,7 @@ impl Call<'_> {
 
     /// Whether the one is known to take a longer prompt than the other.
     fn is_larger(&self, one: &ModelName, other: &ModelName) -> bool {
-        match (self.prices.window(one), self.prices.window(other)) {
+        match (self.prices.context_window(one), self.prices.context_window(other)) {
             (Some(one), Some(other)) => one > other,
             (_, _) => false,
         }
@@ -246,6 +248,7 @@ mod tests {
             persistence: Persistence::default(),
             guard: Guard::default(),
             group: None,
+            earlier: Vec::new(),
             prices: &Prices::bundled(),
             ledger: &Mutex::new(ledger),
             caller: &Caller::default(),

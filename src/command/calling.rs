@@ -16,9 +16,6 @@ use crate::pricing::Prices;
 use crate::provider::{Limits, Provider};
 use crate::render::terminal::Terminal;
 
-/// The lowest output cap that is worth sending where a budget lowers it, in tokens.
-const OUTPUT_MIN: u64 = 256;
-
 /// Everything around the calls of one command. Opened before the first of them, and not changed by them.
 #[derive(Debug)]
 pub struct Calling {
@@ -53,7 +50,6 @@ impl Calling {
         let keeps_texts = desk.config.keeps_texts(args.no_store, &env);
         let caller = Caller { keeps_texts, ..desk::caller(command, &desk.config, &args.who)? };
         let seconds = |seconds: Option<u64>| seconds.map(Duration::from_secs);
-        let floor = desk.config.min_output.map_or(OUTPUT_MIN, std::num::NonZeroU64::get);
         Ok(Calling {
             prices,
             ledger: Mutex::new(ledger),
@@ -66,7 +62,7 @@ impl Calling {
             persistence: persistence(args, &desk.config),
             budgets: desk.config.budgets.clone(),
             purse: args.max_cost.map(|limit| Mutex::new(Purse { limit, ..Purse::default() })),
-            floor: (!args.no_clip).then_some(floor),
+            floor: (!args.no_clip).then(|| desk.config.min_output()),
         })
     }
 
@@ -81,6 +77,7 @@ impl Calling {
             persistence: self.persistence,
             guard: Guard { budgets: &self.budgets, purse: self.purse.as_ref(), floor: self.floor },
             group: group.map(str::to_owned),
+            earlier: Vec::new(),
             prices: &self.prices,
             ledger: &self.ledger,
             caller: &self.caller,

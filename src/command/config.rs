@@ -9,9 +9,10 @@ use toml::Table;
 use toml::de::{DeTable, DeValue};
 
 use crate::command::budget::terms;
-use crate::command::who;
+use crate::command::labels;
 use crate::domain::budget::{Budget, Origin};
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::route::Route;
 use crate::pricing::Prices;
 use crate::provider::Env;
 use crate::provider::catalog::without_value;
@@ -27,12 +28,16 @@ pub struct Config {
     pub model: Option<String>,
     /// Short names for models.
     pub alias: BTreeMap<String, String>,
+    /// Models that are compared together, as `-m group:NAME`.
+    pub group: BTreeMap<String, Vec<String>>,
     /// A PEM file of further root certificates. User's file only.
     pub ca_bundle: Option<PathBuf>,
     /// What is kept of a call beside its figures.
     pub store: Store,
     /// How long the steps of a call may take. User's file only.
     pub limits: LimitsTable,
+    /// Routes by their names: `auto` is the model `route/auto`.
+    pub route: BTreeMap<String, Route>,
     /// Provider rows, whole or in part. User's file only.
     pub provider: Table,
     /// Who is spending, where neither a flag nor the environment says so.
@@ -119,9 +124,9 @@ pub enum Store {
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsTable {
-    /// Name look-up, TCP and TLS. Default 5,000.
+    /// Name look-up and TCP. Default 5,000.
     pub connect_ms: Option<NonZeroU64>,
-    /// TLS alone, within the time to connect.
+    /// The TLS handshake. Default 10,000.
     pub tls_ms: Option<NonZeroU64>,
     /// The head of a streamed answer. Default 120,000.
     pub head_ms: Option<NonZeroU64>,
@@ -144,6 +149,8 @@ pub struct LimitsTable {
 struct Project {
     model: Option<String>,
     alias: BTreeMap<String, String>,
+    group: BTreeMap<String, Vec<String>>,
+    route: BTreeMap<String, Route>,
     /// A project may keep less than the user would, never more.
     store: Store,
     #[serde(deserialize_with = "terms::label_of")]
@@ -179,6 +186,7 @@ const USER_ONLY: &[(&[&str], Option<&str>)] = &[
     (&["retry", "ambiguous"], None),
     (&["retry", "after_content"], None),
     (&["fallback", "on"], None),
+    (&["route", "*", "cascade", "check", "command"], None),
     (&["budget", "*", "allow_unbounded"], None),
     (&["budget", "*", "on_unknown_price"], Some("allow")),
 ];
@@ -202,11 +210,18 @@ impl Config {
     /// # Errors
     /// `config` with file, line and column; a value is never repeated, since it may be a secret.
     pub fn read(named: Option<&Path>, folder: &Path, env: Env<'_>) -> Result<Config, Failure> {
+        let own = named.map(Path::to_owned).or_else(|| user_file(env));
         let mut config: Config = match (named, user_file(env)) {
             (Some(path), _) => user(path, &text(path)?.ok_or_else(|| missing(path))?)?,
             (None, Some(path)) => text(&path)?.map_or_else(|| Ok(Config::default()), |text| user(&path, &text))?,
             (None, None) => Config::default(),
         };
+        // Beside the user's own file, never in whatever folder llmx is started.
+        if let Some(own) = own.as_deref().and_then(|path| std::path::absolute(path).ok())
+            && let Some(own) = own.parent()
+        {
+            config.route.values_mut().for_each(|route| route.anchor(own));
+        }
         for folder in folder.ancestors() {
             let path = folder.join(".llmx.toml");
             if let Some(text) = text(&path)? {
@@ -220,15 +235,17 @@ impl Config {
 
     fn lay_over(&mut self, project: Project, path: &Path) {
         let folder = path.parent().unwrap_or(Path::new(""));
-        let folder_name = || who::found(&folder.file_name()?.to_string_lossy());
+        let folder_name = || labels::found(&folder.file_name()?.to_string_lossy());
         self.model = project.model.or(self.model.take());
         self.alias.extend(project.alias);
+        self.group.extend(project.group);
+        self.route.extend(project.route);
         if project.store == Store::Metadata {
             self.store = Store::Metadata;
         }
         // A project with a file of its own has a name: else its budgets would count the calls of every other one.
         let named = project.project.or_else(|| self.project.take());
-        let named = named.or_else(|| who::git_root(folder)).or_else(folder_name);
+        let named = named.or_else(|| labels::git_root(folder)).or_else(folder_name);
         let budgets = project.budgets.into_iter().map(|mut budget| {
             budget.origin = Origin::File(path.display().to_string());
             let scope = &mut budget.account.scope;
@@ -369,6 +386,7 @@ mod tests {
 
     use super::{Config, FallbackOn};
     use crate::domain::failure::ErrorClass;
+    use crate::domain::route::Route;
 
     fn read(user: &str, project: Option<&str>) -> Result<Config, crate::domain::failure::Failure> {
         let folder = tempfile::tempdir().expect("a folder");
@@ -400,6 +418,26 @@ mod tests {
             assert_eq!(failure.class, ErrorClass::Config);
             assert!(failure.message.contains(".llmx.toml:"), "{}", failure.message);
         }
+    }
+
+    #[test]
+    fn a_project_routes_between_models_and_runs_no_program() {
+        let user = "[route.auto.cascade]\nmodels = [\"a/b\"]\ncheck = { command = [\"./check.sh\"] }\n";
+        let project = "[[route.mine.rule]]\nmodels = [\"sim/echo\"]\n";
+        let config = read(user, Some(project)).expect("reads");
+        assert_eq!(config.route.keys().collect::<Vec<_>>(), ["auto", "mine"]);
+        let Route::Cascade(cascade) = &config.route["auto"] else { panic!("{:?}", config.route) };
+        let program = std::path::Path::new(&cascade.check.command[0]);
+        assert!(
+            program.is_absolute() && program.parent().is_some_and(|folder| !folder.ends_with("src")),
+            "{program:?}"
+        );
+        let failure = read("", Some(&format!("# command\n\n{user}"))).expect_err("refused");
+        assert_eq!(failure.class, ErrorClass::Config);
+        assert!(
+            failure.message.contains(".llmx.toml:5:11: ") && failure.message.contains("check.command"),
+            "{failure:?}"
+        );
     }
 
     #[test]

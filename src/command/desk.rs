@@ -12,6 +12,7 @@ use crate::command::test_access::kept;
 use crate::command::who::{Who, WhoArgs, who};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
+use crate::domain::route;
 use crate::ledger::{Ledger, Patience};
 use crate::provider::catalog::{Auth, Catalog, Row};
 use crate::provider::net::Net;
@@ -108,7 +109,7 @@ impl Desk {
         let limits = limits(&config.limits);
         let roots = ca_file.or_else(|| config.ca_bundle.clone()).or_else(|| env("SSL_CERT_FILE").map(PathBuf::from));
         let access = ledger_path(global).map(|ledger| kept::beside(&ledger));
-        Ok(Desk { catalog, net: Arc::new(Net::new(roots, limits.connect)), config, limits, access })
+        Ok(Desk { catalog, net: Arc::new(Net::new(roots, &limits, &env)), config, limits, access })
     }
 
     /// The model that is meant: by the flag, by `LLMX_MODEL`, by the project's or the user's file.
@@ -116,12 +117,25 @@ impl Desk {
     /// # Errors
     /// `config` where none is named anywhere: says which providers have credentials here; `not-found` for an unknown one.
     pub fn model(&self, flag: Option<&str>) -> Result<ModelName, Failure> {
-        let named = flag.map(str::to_owned).or_else(|| env("LLMX_MODEL")).or_else(|| self.config.model.clone());
-        let Some(named) = named else {
-            return Err(self.no_model());
-        };
-        let wanted = self.config.alias.get(&named).unwrap_or(&named);
-        self.catalog.model(wanted).map_err(|failure| kept::advise(failure, wanted, self.access.as_deref(), now_ms()))
+        match self.wanted(flag) {
+            Some(wanted) => self
+                .catalog
+                .model(&wanted)
+                .map_err(|failure| kept::advise(failure, &wanted, self.access.as_deref(), now_ms())),
+            None => Err(self.no_model()),
+        }
+    }
+
+    /// The route that is named in place of a model, where it is one.
+    #[must_use]
+    pub fn route(&self, flag: Option<&str>) -> Option<String> {
+        route::named(&self.wanted(flag)?).map(str::to_owned)
+    }
+
+    /// What is named as the model, aliases resolved.
+    fn wanted(&self, flag: Option<&str>) -> Option<String> {
+        let named = flag.map(str::to_owned).or_else(|| env("LLMX_MODEL")).or_else(|| self.config.model.clone())?;
+        Some(self.config.alias.get(&named).cloned().unwrap_or(named))
     }
 
     /// The provider of a model, ready to be asked.
@@ -162,6 +176,7 @@ fn limits(table: &LimitsTable) -> Limits {
     let default = Limits::default();
     Limits {
         connect: given(table.connect_ms, default.connect),
+        tls: given(table.tls_ms, default.tls),
         head: given(table.head_ms, default.head),
         whole: given(table.whole_ms, default.whole),
         idle: given(table.idle_ms, default.idle),

@@ -19,6 +19,19 @@ pub const INPUT_MAX: usize = 32 << 20;
 /// # Errors
 /// `config`: nothing to ask, something that cannot be read, or too much of it. Nothing has been sent then.
 pub async fn request(args: &InputArgs, desk: &Desk) -> Result<ChatRequest, Failure> {
+    let request = template(args, desk).await?;
+    if request.messages.iter().all(|message| message.parts.is_empty()) {
+        return Err(input("there is nothing to ask: no prompt, and nothing on standard input")
+            .advise("llmx chat -m MODEL \"your prompt\", or pipe text in; nothing was sent"));
+    }
+    Ok(request)
+}
+
+/// The same, where the prompt may be missing: something else will give it.
+///
+/// # Errors
+/// `config`: something that cannot be read, or too much of it.
+pub async fn template(args: &InputArgs, desk: &Desk) -> Result<ChatRequest, Failure> {
     let mut stdin = Stdin::default();
     let mut left = INPUT_MAX;
     let mut files = Vec::new();
@@ -36,10 +49,6 @@ pub async fn request(args: &InputArgs, desk: &Desk) -> Result<ChatRequest, Failu
     let piped = stdin.piped_text(left)?;
     let mut parts = vec![Part::Text(prompt(&args.prompt, &files, piped.as_deref()))];
     parts.extend(attached);
-    if parts.len() == 1 && matches!(&parts[0], Part::Text(text) if text.trim().is_empty()) {
-        return Err(input("there is nothing to ask: no prompt, and nothing on standard input")
-            .advise("llmx chat -m MODEL \"your prompt\", or pipe text in; nothing was sent"));
-    }
     parts.retain(|part| !matches!(part, Part::Text(text) if text.trim().is_empty()));
     Ok(ChatRequest {
         system: args.system.as_deref().map(system).transpose()?,
@@ -188,7 +197,11 @@ fn system(text: &str) -> Result<String, Failure> {
     }
 }
 
-fn settings(args: &InputArgs) -> Result<Settings, Failure> {
+/// What is to be sent beside the prompt.
+///
+/// # Errors
+/// `config` for a parameter or a schema that is none.
+pub fn settings(args: &InputArgs) -> Result<Settings, Failure> {
     let mut settings = Settings {
         temperature: args.temperature,
         max_tokens: args.max_tokens,

@@ -53,21 +53,24 @@ enum LedgerCommand {
         common: Common,
     },
     /// Settle a call that was left open, or correct one, by hand
-    Resolve {
-        /// The id, or an end or beginning of it that no other call has
-        call: String,
-        /// nothing, ceiling, or the amount in USD
-        #[arg(long = "as", value_name = "nothing|ceiling|AMOUNT")]
-        resolution: String,
-        /// The proof; it is kept with the amount
-        #[arg(long, value_name = "TEXT")]
-        because: String,
-        #[command(flatten)]
-        common: Common,
-    },
+    Resolve(ResolveArgs),
     /// Say what the calls would cost at other prices; booked amounts stay as they are
     #[command(after_help = reprice::AFTER_HELP)]
     Reprice(reprice::RepriceArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ResolveArgs {
+    /// The id, or an end or beginning of it that no other call has
+    call: String,
+    /// nothing, ceiling, or the amount in USD
+    #[arg(long = "as", value_name = "nothing|ceiling|AMOUNT")]
+    resolution: String,
+    /// The proof; it is kept with the amount
+    #[arg(long, value_name = "TEXT")]
+    because: String,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -90,13 +93,19 @@ pub fn run(args: &LedgerArgs) -> Result<u8, Failure> {
         }
         LedgerCommand::Purge { texts: _, older_than, common } => purge(older_than, common),
         LedgerCommand::Open { common } => open(common),
-        LedgerCommand::Resolve { call, resolution, because, common } => {
-            let resolution = read(resolution)?;
-            let id = opened(&common.global)?.resolve(call, resolution, because, now_ms())?;
-            done(common, &format!("{id} is settled"), &json!({"id": id}))
-        }
+        LedgerCommand::Resolve(args) => resolve(args),
         LedgerCommand::Reprice(args) => reprice::run(args),
     }
+}
+
+/// Settles a call by hand.
+///
+/// # Errors
+/// `config` for an amount that is none, `ledger` where the call cannot be settled.
+pub(super) fn resolve(args: &ResolveArgs) -> Result<u8, Failure> {
+    let resolution = read(&args.resolution)?;
+    let id = opened(&args.common.global)?.resolve(&args.call, resolution, &args.because, now_ms())?;
+    done(&args.common, &format!("{id} is settled"), &json!({"id": id}))
 }
 
 fn check(rebuild: bool, common: &Common) -> Result<u8, Failure> {

@@ -3,15 +3,19 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::command::desk::{config, env, ledger, now_ms};
+use crate::command::compare::reopen;
+use crate::command::desk::{self, config, env, now_ms};
 use crate::command::{GlobalArgs, colour};
+use crate::domain::comparison::{Comparison, Require, verdict};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::instant::since;
 use crate::domain::money::Usd;
 use crate::domain::report::Stop;
-use crate::ledger::{Comparison, Ledger, LogFilter};
-use crate::render::logs;
+use crate::domain::untrusted::json_line;
+use crate::ledger::{self, Ledger, LogFilter};
+use crate::render::compare::{self, Layout, View};
 use crate::render::terminal::{Terminal, Written};
+use crate::render::{budget, logs};
 
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -33,6 +37,9 @@ pub struct LogsArgs {
     /// Only calls that failed
     #[arg(long)]
     failed: bool,
+    /// The calls that a budget refused, in place of those that were made: nothing of them was sent
+    #[arg(long, conflicts_with_all = ["text", "since", "model", "failed", "cost"])]
+    refused: bool,
     /// Only calls whose cost in USD compares so: '>0.1', '<=2'
     #[arg(long, value_name = "COMPARISON")]
     cost: Option<String>,
@@ -66,6 +73,10 @@ pub fn run(args: &LogsArgs) -> Result<u8, Failure> {
     match &args.show {
         Some(LogsCommand::Show { id, explain, json, global }) => {
             let books = opened(global)?;
+            let (group, records) = books.group(id)?;
+            if !records.is_empty() {
+                return show_group(reopen::comparison(&group, records), *json, global);
+            }
             let record = books.record(id)?;
             let text = match (*json, *explain) {
                 (true, _) => format!("{}\n", logs::object(&record)),
@@ -73,6 +84,19 @@ pub fn run(args: &LogsArgs) -> Result<u8, Failure> {
                 (false, false) => logs::page(&record),
             };
             print(&text, global)
+        }
+        None if args.refused => {
+            let records = opened(&args.global)?.last_refusals(args.number)?;
+            let text = if args.json {
+                let refused: Vec<_> = records.iter().map(budget::explained_object).collect();
+                json_line(&json!({"schema": 1, "refused": refused}))
+            } else if records.is_empty() {
+                note("no call was refused", &args.global);
+                String::new()
+            } else {
+                budget::refusals(&records)
+            };
+            print(&text, &args.global)
         }
         None => {
             let filter = filter(args)?;
@@ -91,9 +115,21 @@ pub fn run(args: &LogsArgs) -> Result<u8, Failure> {
     }
 }
 
+/// A comparison as it was shown when it was made.
+fn show_group(comparison: Comparison, json: bool, global: &GlobalArgs) -> Result<u8, Failure> {
+    let terminal = Terminal::new(colour(global.color), global.quiet, env);
+    let view = View { screen: terminal.out, sort: None, diff: false, exit: 0 };
+    let text = if json {
+        json_line(&compare::json::object(&comparison, verdict(&comparison, Require::All)))
+    } else {
+        compare::page(&comparison, &view, Layout::for_screen(&view.screen))
+    };
+    print(&text, global)
+}
+
 /// The ledger, with what it has to say on standard error.
 pub(super) fn opened(global: &GlobalArgs) -> Result<Ledger, Failure> {
-    let books = ledger(global, &config(global)?.limits)?;
+    let books = desk::ledger(global, &config(global)?.limits)?;
     for warning in books.warnings() {
         note(warning, global);
     }
@@ -142,14 +178,14 @@ fn filter(args: &LogsArgs) -> Result<LogFilter, Failure> {
     })
 }
 
-fn comparison(text: &str) -> Option<(Comparison, Usd)> {
+fn comparison(text: &str) -> Option<(ledger::Comparison, Usd)> {
     // The longer signs first: `>=` begins with `>`.
     let signs = [
-        (">=", Comparison::AtLeast),
-        ("<=", Comparison::AtMost),
-        (">", Comparison::More),
-        ("<", Comparison::Less),
-        ("=", Comparison::Equal),
+        (">=", ledger::Comparison::AtLeast),
+        ("<=", ledger::Comparison::AtMost),
+        (">", ledger::Comparison::More),
+        ("<", ledger::Comparison::Less),
+        ("=", ledger::Comparison::Equal),
     ];
     let (sign, comparison) = signs.into_iter().find(|(sign, _)| text.trim().starts_with(sign))?;
     let amount = text.trim().strip_prefix(sign)?.trim().trim_start_matches('$');

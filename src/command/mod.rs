@@ -4,14 +4,17 @@ pub mod args;
 pub mod budget;
 pub mod calling;
 pub mod chat;
+pub mod compare;
 pub mod config;
 pub mod desk;
 pub mod input;
+pub mod labels;
 pub mod ledger;
 pub mod logs;
 pub mod models;
 pub mod providers;
 pub mod reprice;
+pub mod route;
 pub mod schema;
 pub mod signals;
 pub mod test_access;
@@ -47,6 +50,9 @@ pub enum Command {
     /// Send a prompt to a model and stream its answer
     #[command(after_help = AFTER_HELP)]
     Chat(Box<chat::ChatArgs>),
+    /// Send one prompt to several models at once, and show their answers side by side with seconds and cost
+    #[command(after_help = compare::AFTER_HELP)]
+    Compare(Box<compare::CompareArgs>),
     /// List the providers and which of them have a credential here
     Providers(providers::ProvidersArgs),
     /// Say which credentials, models and regions work here, and what mends those that do not
@@ -54,8 +60,13 @@ pub enum Command {
     TestAccess(Box<test_access::TestAccessArgs>),
     /// List models with their prices, show where a price comes from, check a table, bill usage
     Models(models::ModelsArgs),
+    /// List the routes, or show where a request would go and what it is expected to cost; nothing is sent
+    Route(route::RouteArgs),
     /// List the calls that were made, or show one with its bill
     Logs(logs::LogsArgs),
+    /// Limit what may be spent, and see where the limits stand
+    #[command(after_help = budget::AFTER_HELP)]
+    Budget(budget::BudgetArgs),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),
 }
@@ -93,10 +104,13 @@ pub fn run(command: Command) -> u8 {
     terminal::tell_panics();
     let done = match command {
         Command::Chat(args) => chat::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Providers(args) => providers::run(&args),
         Command::TestAccess(args) => test_access::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Route(args) => route::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Budget(args) => budget::run(&args),
         Command::Ledger(args) => ledger::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))

@@ -26,6 +26,14 @@ pub fn stopped() -> impl Future<Output = Stop> {
     }
 }
 
+/// Waits until somebody else has heard the signal: several calls that are made together end together.
+pub async fn told(mut heard: tokio::sync::watch::Receiver<Option<Stop>>) -> Stop {
+    match heard.wait_for(Option::is_some).await.map(|stop| *stop) {
+        Ok(Some(stop)) => stop,
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::sync::mpsc;
@@ -36,6 +44,7 @@ mod unix {
     use tokio::time::timeout;
 
     use crate::domain::report::Stop;
+    use crate::render::terminal;
 
     /// How long a call that was stopped may take to end.
     const LEAVE: Duration = Duration::from_secs(3);
@@ -55,9 +64,11 @@ mod unix {
         };
         let stop = next().await;
         if first.send(stop).is_err() {
+            terminal::give_back();
             std::process::exit(i32::from(stop.exit_code()));
         }
         let last = timeout(LEAVE, next()).await.unwrap_or(stop);
+        terminal::give_back();
         std::process::exit(i32::from(last.exit_code()));
     }
 

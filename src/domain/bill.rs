@@ -126,11 +126,13 @@ pub struct Quote {
     /// Upper bounds in tokens that the ceiling was made from.
     pub input_bound: u64,
     pub output_bound: Option<u64>,
+    /// The cap of each answer that the bound was made from, in tokens: the one that is sent, else the model's own.
+    pub output_cap: Option<u64>,
     /// What each token of the output cap adds to the ceiling, rounded down to a picodollar.
     pub output_token: Option<Usd>,
     /// A price is known; else `ceiling` is none because there is none.
     pub priced: bool,
-    /// Why there is no ceiling.
+    /// Why there is no ceiling; where there is one, the parts that it was made from: bounds, rates and where they stand.
     pub reasons: Vec<String>,
 }
 

@@ -5,7 +5,6 @@ use std::fmt;
 
 use super::bill::Quote;
 use super::money::Usd;
-use super::record::NewCall;
 use super::window::{Span, Window, Zone};
 
 /// A promise: a call that could break it is not sent (hard), or is told of (soft).
@@ -81,23 +80,6 @@ impl fmt::Display for Origin {
 }
 
 impl Scope {
-    /// Whether a call counts.
-    #[must_use]
-    pub fn covers(&self, call: &NewCall) -> bool {
-        let is =
-            |wanted: &Option<String>, has: Option<&str>| wanted.as_deref().is_none_or(|wanted| has == Some(wanted));
-        is(&self.project, call.project.as_deref())
-            && is(&self.user, call.user.as_deref())
-            && is(&self.team, call.team.as_deref())
-            && is(&self.session, call.session.as_deref())
-            && is(&self.provider, Some(&call.provider))
-            && self.tags.iter().all(|(key, value)| call.tags.get(key) == Some(value))
-            && self.model.as_deref().is_none_or(|pattern| {
-                let whole = format!("{}/{}", call.provider, call.model);
-                matches(pattern, if pattern.contains('/') { &whole } else { &call.model })
-            })
-    }
-
     /// Its parts as words: `project=api model=bedrock/*`, or `every call`.
     #[must_use]
     pub fn words(&self) -> String {
@@ -114,24 +96,6 @@ impl Scope {
         words.extend(self.tags.iter().map(|(key, value)| format!("tag:{key}={value}")));
         if words.is_empty() { "every call".to_owned() } else { words.join(" ") }
     }
-}
-
-/// Whether a text fits a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
-        return false;
-    };
-    let Some(last) = pattern.contains('*').then(|| pieces.next_back()).flatten() else {
-        return rest.is_empty();
-    };
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 /// What a call asks of the budgets before it is sent.
@@ -222,15 +186,6 @@ pub struct Refusal {
     pub cap_that_fits: Option<u64>,
 }
 
-/// A refusal as the books keep it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RefusalRecord {
-    pub at_ms: i64,
-    /// What was to be called, for whom, and at most for how much. Parameters and conversation are not kept.
-    pub call: NewCall,
-    pub refusal: Refusal,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub standing: Standing,
@@ -267,50 +222,8 @@ pub struct Alert {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scope, matches, percent};
+    use super::percent;
     use crate::domain::money::Usd;
-    use crate::domain::record::NewCall;
-
-    #[test]
-    fn a_scope_covers_the_calls_for_which_every_part_fits() {
-        let call = NewCall {
-            provider: "bedrock".into(),
-            model: "eu.anthropic.claude-sonnet-4-6".into(),
-            project: Some("api".into()),
-            team: Some("pay".into()),
-            tags: [("env".to_owned(), "ci".to_owned())].into(),
-            ..NewCall::default()
-        };
-        let scope = |change: fn(&mut Scope)| {
-            let mut scope = Scope::default();
-            change(&mut scope);
-            scope
-        };
-        assert!(Scope::default().covers(&call));
-        assert!(scope(|scope| scope.project = Some("api".into())).covers(&call));
-        assert!(!scope(|scope| scope.project = Some("app".into())).covers(&call));
-        assert!(!scope(|scope| scope.user = Some("ann".into())).covers(&call), "a call without a user is nobody's");
-        assert!(scope(|scope| scope.tags = [("env".to_owned(), "ci".to_owned())].into()).covers(&call));
-        assert!(!scope(|scope| scope.tags = [("env".to_owned(), "dev".to_owned())].into()).covers(&call));
-        assert!(scope(|scope| scope.model = Some("bedrock/*".into())).covers(&call));
-        assert!(scope(|scope| scope.model = Some("*claude*".into())).covers(&call));
-        assert!(!scope(|scope| scope.model = Some("openai/*".into())).covers(&call));
-    }
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, text, fits) in [
-            ("a*b*c", "a-b-b-c", true),
-            ("*", "", true),
-            ("a", "ab", false),
-            ("a*a", "a", false),
-            ("*sonnet", "claude-sonnet-4", false),
-            ("claude-*-4", "claude-sonnet-4", true),
-            ("*b*b", "xb", false),
-        ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn percents_are_rounded_down() {

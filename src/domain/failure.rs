@@ -212,14 +212,6 @@ impl Failure {
         }
     }
 
-    /// A call that no budget admitted: nothing was sent.
-    #[must_use]
-    pub fn refused(refusal: Refusal) -> Failure {
-        let names: Vec<&str> = refusal.by.iter().map(|by| by.standing.budget.name.as_str()).collect();
-        let message = format!("refused by the budget {}; nothing was sent", names.join(", "));
-        Failure { refusal: Some(Box::new(refusal)), ..Failure::new(ErrorClass::Budget, message) }
-    }
-
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Failure {
         self.advice = Some(advice.into());

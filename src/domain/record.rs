@@ -521,11 +521,10 @@ mod tests {
     use serde_json::json;
 
     use super::{Settlement, parameters, prompt};
-    use crate::domain::answer::Answer;
     use crate::domain::bill::{Basis, Bill, Outcome};
     use crate::domain::chat::{ChatRequest, Media, MediaSource, Message, Part, Role, Settings};
     use crate::domain::model::ModelName;
-    use crate::domain::report::{CallReport, Timing};
+    use crate::domain::report::CallReport;
     use crate::domain::usage::{Meter, Usage};
 
     #[test]
@@ -567,23 +566,8 @@ mod tests {
         let mut usage = Usage::default();
         usage.set(Meter::Input, 30);
         usage.set(Meter::WebSearch, 2);
-        let report = CallReport {
-            id: "1".into(),
-            group: None,
-            name: ModelName { provider: "openai".into(), region: None, model: "m".into() },
-            region: None,
-            answer: Answer::default(),
-            outcome: Outcome::Reported(usage),
-            bill: Bill::of(Basis::Unpriced, None),
-            timing: Timing::default(),
-            request_id: None,
-            failure: None,
-            stopped: None,
-            clipped_from: None,
-            earlier: Vec::new(),
-            alerts: Vec::new(),
-            unbooked: None,
-        };
+        let name = ModelName { provider: "openai".into(), region: None, model: "m".into() };
+        let report = CallReport::of(name, Outcome::Reported(usage), Bill::of(Basis::Unpriced, None));
         let settlement = Settlement::of(&report, false);
         assert_eq!((settlement.total, settlement.basis.as_str()), (None, "unpriced"));
         let counted: Vec<_> =

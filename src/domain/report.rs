@@ -37,6 +37,30 @@ pub struct CallReport {
     pub unbooked: Option<Failure>,
 }
 
+impl CallReport {
+    /// The report of one attempt of which nothing more is known.
+    #[must_use]
+    pub fn of(name: ModelName, outcome: Outcome, bill: Bill) -> CallReport {
+        CallReport {
+            id: String::new(),
+            group: None,
+            name,
+            region: None,
+            answer: Answer::default(),
+            outcome,
+            bill,
+            timing: Timing::default(),
+            request_id: None,
+            failure: None,
+            stopped: None,
+            clipped_from: None,
+            earlier: Vec::new(),
+            alerts: Vec::new(),
+            unbooked: None,
+        }
+    }
+}
+
 /// Milliseconds since the call began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timing {

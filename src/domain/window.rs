@@ -31,6 +31,23 @@ impl Zone {
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }
+
+    /// What its clock shows at an instant, with its name: `2026-11-23 00:00 Europe/Berlin`.
+    #[must_use]
+    pub fn told(&self, at_ms: i64) -> String {
+        match Timestamp::from_millisecond(at_ms) {
+            Ok(at) => format!("{} {}", at.to_zoned(self.0.clone()).strftime("%Y-%m-%d %H:%M"), self.name()),
+            Err(_) => instant::utc(at_ms),
+        }
+    }
+
+    /// What its clock shows at an instant: the day of the week, 0 for Monday, and the minute of the day.
+    #[must_use]
+    pub fn clock(&self, at_ms: i64) -> Option<(usize, u32)> {
+        let shown = Timestamp::from_millisecond(at_ms).ok()?.to_zoned(self.0.clone());
+        let day = usize::try_from(shown.weekday().to_monday_zero_offset()).ok()?;
+        Some((day, u32::try_from(i32::from(shown.hour()) * 60 + i32::from(shown.minute())).ok()?))
+    }
 }
 
 impl Default for Zone {

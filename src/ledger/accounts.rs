@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, named_params, params};
 
 use super::error::LedgerError;
-use super::{books, terms};
+use super::terms;
 use crate::domain::budget::{Account, Budget, OnUnknownPrice, Standing};
 use crate::domain::money::Usd;
 use crate::domain::record::NewCall;
@@ -79,12 +79,17 @@ fn met_after(db: &Connection, id: i64) -> Result<Vec<Met>> {
     .collect()
 }
 
+/// The latest instant at which a call was opened.
+pub(super) fn last_opened(db: &Connection) -> Result<Option<i64>> {
+    db.prepare_cached("SELECT max(opened_ms) FROM call")?.query_row([], |row| row.get(0))
+}
+
 /// Adds an account that no budget had before and fills it from the sources.
 ///
 /// It begins with the period of the latest call in the books: no later call is opened before that one, whatever the clock
 /// says, so that none needs an earlier period.
 pub(super) fn meet(db: &Connection, account: &Account) -> Result<Met> {
-    let since_ms = books::last_opened(db)?.map_or(i64::MIN, |last| match account.window {
+    let since_ms = last_opened(db)?.map_or(i64::MIN, |last| match account.window {
         Window::Rolling { ms } => slot(account, last.saturating_sub(ms)),
         Window::Hour | Window::Day | Window::Week | Window::Month { .. } | Window::Total => slot(account, last),
     });

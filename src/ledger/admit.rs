@@ -111,7 +111,7 @@ fn admit(
     owner: &Owner,
     remote: bool,
 ) -> Result<Admission> {
-    let opened_ms = books::last_opened(books)?.map_or(now_ms, |last| last.max(now_ms));
+    let opened_ms = accounts::last_opened(books)?.map_or(now_ms, |last| last.max(now_ms));
     let budgets: Vec<&Budget> =
         claim.budgets.iter().chain(known.budgets()).filter(|budget| budget.account.scope.covers(call)).collect();
     if let Some(hard) = budgets.iter().find(|budget| remote && budget.hard) {
@@ -143,7 +143,7 @@ fn admit(
     };
     let mut booked = Cow::Borrowed(call);
     if ceiling != call.ceiling || cap.is_some() {
-        let clipped_from = cap.and(claim.cap.or(claim.quote.output_bound)).or(call.clipped_from);
+        let clipped_from = cap.and(claim.cap.or(claim.quote.output_cap)).or(call.clipped_from);
         booked = Cow::Owned(NewCall { ceiling, clipped_from, ..call.clone() });
     }
     let seq = books::add_call(books, &accounts, &booked, opened_ms, owner)?;
@@ -192,10 +192,10 @@ fn judged(standings: &[Standing], claim: &Claim<'_>) -> Verdict {
     }
     let room = hard().map(left).min().unwrap_or_default();
     // A ceiling that is not known fits nowhere.
-    let cap = claim.cap.or(claim.quote.output_bound);
+    let cap = claim.cap.or(claim.quote.output_cap);
     let fitting = cap.and_then(|cap| claim.quote.fitting(cap, clamped(room)));
     if let (Some((cap, ceiling)), Some(floor)) = (fitting, claim.floor)
-        && cap >= floor
+        && cap >= floor.max(1)
         && refusing.iter().all(|standing| standing.budget.clip)
     {
         return Verdict::Clipped { cap, ceiling };
@@ -220,7 +220,7 @@ fn why(standing: &Standing, claim: &Claim<'_>) -> Option<Why> {
         (Some(ceiling), _, _) => ceiling,
         (None, true, _) if !budget.allow_unbounded => return Some(Why::Unbounded),
         (None, false, OnUnknownPrice::Deny) => return Some(Why::Unpriced),
-        (None, _, OnUnknownPrice::Assume(amount)) => amount,
+        (None, _, OnUnknownPrice::Assume(amount)) => amount.max(Usd::default()),
         (None, _, OnUnknownPrice::Allow | OnUnknownPrice::Deny) => Usd::default(),
     };
     (i128::from(counts.picos) > left(standing)).then_some(Why::DoesNotFit)
@@ -306,4 +306,36 @@ pub(super) fn alerts(
         alerts.push(Alert { percent: highest, standing });
     }
     Ok(alerts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Admission, Budget, purse};
+    use crate::domain::bill::Quote;
+    use crate::domain::budget::{Claim, Purse};
+    use crate::domain::money::Usd;
+    use crate::domain::record::NewCall;
+    use crate::ledger::{Ledger, LedgerError, Patience};
+
+    #[test]
+    fn where_locks_cannot_be_trusted_no_hard_budget_is_enforced_and_it_is_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = Ledger::open(&folder.path().join("ledger.db"), Patience::default()).expect("opens");
+        ledger.remote = true;
+        let some = Usd::from_picos(10);
+        let hard = purse(Purse { limit: some, spent: Usd::default(), held: Usd::default() }).budget;
+        let quote = Quote { ceiling: Some(Usd::from_picos(1)), priced: true, ..Quote::default() };
+        let mut admit = |id: &str, provider: &str, budget: Budget| {
+            let call = NewCall { id: id.into(), provider: provider.into(), ..NewCall::default() };
+            let claim = Claim { budgets: &[budget], quote: &quote, cap: None, floor: None, purse: None };
+            ledger.admit(&call, &claim, 0)
+        };
+        let refused = admit("a", "openai", hard.clone());
+        assert!(matches!(&refused, Err(LedgerError::Unenforceable { budget }) if *budget == hard.name), "{refused:?}");
+        let soft = Budget { hard: false, ..hard.clone() };
+        assert!(matches!(admit("b", "openai", soft), Ok(Admission::Granted(_))), "the ledger goes on");
+        let mut other = hard;
+        other.account.scope.provider = Some("bedrock".into());
+        assert!(matches!(admit("c", "openai", other), Ok(Admission::Granted(_))), "it does not cover the call");
+    }
 }

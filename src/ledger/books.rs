@@ -66,11 +66,6 @@ pub(super) enum Added {
 /// The largest count that is booked: beyond it no sum of counts is safe.
 const QUANTITY_MAX: u64 = 1 << 53;
 
-/// The latest instant at which a call was opened.
-pub(super) fn last_opened(db: &Connection) -> Result<Option<i64>> {
-    db.prepare_cached("SELECT max(opened_ms) FROM call")?.query_row([], |row| row.get(0))
-}
-
 pub(super) fn schema(db: &Connection) -> Result<i64> {
     db.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))
 }

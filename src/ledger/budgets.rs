@@ -4,10 +4,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::accounts::{self, scoped};
 use super::error::LedgerError;
-use super::{Ledger, admit, books, resolve, terms};
-use crate::domain::budget::{Budget, OnUnknownPrice, Origin, Refusal, RefusalRecord, Standing};
+use super::{Ledger, admit, resolve, terms};
+use crate::domain::budget::{Budget, OnUnknownPrice, Origin, Refusal, Standing};
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, OpenCall};
+use crate::domain::scope::RefusalRecord;
 
 impl Ledger {
     /// The budgets that are in force because they were set here, by name.
@@ -56,7 +57,7 @@ impl Ledger {
         self.read(|db| {
             let view = db.unchecked_transaction()?;
             let accounts = accounts::all(&view)?;
-            let at_ms = books::last_opened(&view)?.map_or(now_ms, |last| last.max(now_ms));
+            let at_ms = accounts::last_opened(&view)?.map_or(now_ms, |last| last.max(now_ms));
             budgets.iter().map(|budget| admit::standing(&view, &accounts, budget, at_ms)).collect()
         })
     }

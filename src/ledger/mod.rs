@@ -11,6 +11,7 @@ mod lease;
 mod owner;
 mod query;
 mod resolve;
+mod seen;
 mod spill;
 mod terms;
 mod upkeep;
@@ -32,6 +33,7 @@ use files::Place;
 use lease::Lease;
 use owner::Owner;
 pub use query::{Comparison, LogFilter};
+pub use seen::Seen;
 pub use upkeep::{Purged, Repriced, Repricing};
 
 /// The books, open for reading and writing.

@@ -82,6 +82,65 @@ impl Ledger {
         })
     }
 
+    /// The newest call of a subcommand, with its conversation where that is kept.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn last(&self, command: &str) -> Result<Option<Record>, LedgerError> {
+        let sql = "SELECT id FROM call WHERE command = ?1 ORDER BY opened_ms DESC, seq DESC LIMIT 1";
+        let newest: Option<String> =
+            self.read(|db| db.prepare(sql)?.query_row([command], |row| row.get(0)).optional())?;
+        newest.map(|id| self.record(&id)).transpose()
+    }
+
+    /// The calls that were made together, oldest first, whole, and the id that they share. `id` may be a part of it that no
+    /// other group has; empty where none has it.
+    ///
+    /// # Errors
+    /// Where several groups have it, or the ledger cannot be read.
+    pub fn group(&self, id: &str) -> Result<(String, Vec<Record>), LedgerError> {
+        let sql = "SELECT DISTINCT group_id FROM call WHERE group_id IS NOT NULL
+            AND (group_id LIKE ?1 || '%' ESCAPE '\\' OR group_id LIKE '%' || ?1 ESCAPE '\\') LIMIT 100";
+        let groups = self.read(|db| {
+            let mut find = db.prepare(sql)?;
+            let rows = find.query_map([like(id)], |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        })?;
+        let group = match <[_; 1]>::try_from(groups) {
+            Ok([group]) => group,
+            Err(none) if none.is_empty() => return Ok((id.to_owned(), Vec::new())),
+            Err(found) => return Err(LedgerError::Ambiguous { id: id.to_owned(), count: found.len() }),
+        };
+        let ids = self.read(|db| {
+            let mut find = db.prepare("SELECT id FROM call WHERE group_id = ?1 ORDER BY opened_ms, seq")?;
+            let rows = find.query_map([&group], |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        })?;
+        let records = ids.iter().map(|id| self.record(id)).collect::<Result<Vec<Record>, LedgerError>>()?;
+        Ok((group, records))
+    }
+
+    /// The calls of exactly this group, oldest first, with their answers and without their prompts.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn made_together(&self, group: &str) -> Result<Vec<Record>, LedgerError> {
+        let sql = format!("{COLUMNS} WHERE c.group_id = ?1 ORDER BY c.opened_ms, c.seq");
+        self.read(|db| {
+            let mut find = db.prepare(&sql)?;
+            let rows = find.query_map([group], |row| Ok((row.get::<_, i64>(0)?, record(row)?)))?;
+            rows.map(|row| {
+                let (seq, found) = row?;
+                let mut found = with_children(db, seq, found)?;
+                if let Some(settled) = &mut found.settled {
+                    settled.settlement.answer = text(db, "SELECT json FROM answer WHERE call = ?1", seq)?;
+                }
+                Ok(found)
+            })
+            .collect()
+        })
+    }
+
     /// The row number and whole id of the one call whose id is, begins or ends so.
     pub(super) fn find(&self, id: &str) -> Result<(i64, String), LedgerError> {
         let pattern = like(id);

@@ -11,12 +11,14 @@
 //! | `resolve` | from a name to its entry |
 //! | `price` | from an entry to the rates that hold at an instant in a context |
 //! | `bill`, `quote` | from rates to amounts, after a call and before it |
+//! | `expected` | what a request will probably cost, for choosing a model |
 //! | `check` | what a person should mend in a table |
 
 pub mod bill;
 pub mod check;
 pub mod decimal;
 pub mod entry;
+pub mod expected;
 pub mod moment;
 pub mod place;
 pub mod price;

@@ -76,25 +76,47 @@ impl Prices {
         };
         quote.priced = true;
         let times = ask.answers.max(1).saturating_mul(if ask.thinking_apart { 2 } else { 1 });
-        quote.output_bound = ask.output_max.or(price.max_output).map(|cap| cap.saturating_mul(times));
+        quote.output_cap = ask.output_max.or(price.max_output);
+        quote.output_bound = quote.output_cap.map(|cap| cap.saturating_mul(times));
         quote.reasons = unboundable(&price, ask);
         match dearest(&price, ask, quote.input_bound) {
             Err(reason) => quote.reasons.push(reason),
             Ok((input, output)) => {
                 quote.output_token = output.at_least(times, 6);
                 if quote.reasons.is_empty() {
-                    let output = quote.output_bound.and_then(|bound| output.amount(bound, 6));
-                    let sum =
-                        input.amount(quote.input_bound, 6).zip(output).and_then(|(one, two)| one.checked_add(two));
-                    quote.ceiling = sum;
-                    if sum.is_none() {
-                        quote.reasons.push("the most that it can cost is too large to be counted".into());
-                    }
+                    let amounts = quote
+                        .output_bound
+                        .and_then(|bound| Some((input.amount(quote.input_bound, 6)?, output.amount(bound, 6)?)));
+                    quote.ceiling = amounts.and_then(|(one, two)| one.checked_add(two));
+                    quote.reasons = match (amounts, quote.ceiling) {
+                        (Some(amounts), Some(_)) => parts(&quote, ask, &price, (input, output), amounts),
+                        (_, _) => vec!["the most that it can cost is too large to be counted".into()],
+                    };
                 }
             }
         }
         quote
     }
+}
+
+/// The two parts of a ceiling in words.
+fn parts(quote: &Quote, ask: &Ask, price: &Price, rates: (Decimal, Decimal), amounts: (Usd, Usd)) -> Vec<String> {
+    let (bytes, around) = (ask.request_bytes, quote.input_bound.saturating_sub(ask.request_bytes));
+    let source = &price.source;
+    let checked = source.checked.as_deref().map_or_else(String::new, |day| format!(", checked {day}"));
+    vec![
+        format!(
+            "the prompt is at most {} tokens ({bytes} bytes and {around} around them) at ${} / 1,000,000: ${}",
+            quote.input_bound, rates.0, amounts.0
+        ),
+        format!(
+            "the answer is at most {} tokens at ${} / 1,000,000: ${}",
+            quote.output_bound.unwrap_or_default(),
+            rates.1,
+            amounts.1
+        ),
+        format!("the dearest rates that it can reach in {} of {}{checked}", source.entry, source.table),
+    ]
 }
 
 /// Whether a meter counts tokens; the others count uses.

@@ -36,12 +36,6 @@ impl Prices {
         self.find_at(&name.provider, name.region.as_deref(), named_in_arn(&name.model)?)
     }
 
-    /// The tokens of a model's context window, where the table knows them.
-    #[must_use]
-    pub fn window(&self, name: &ModelName) -> Option<u64> {
-        self.find(name).ok()?.entry.context
-    }
-
     fn find_at(&self, provider: &str, region: Option<&str>, model: &str) -> Result<Found, String> {
         if let Some((entry, table)) = self.plain(provider, region, model)? {
             let profile = self.profile(&entry, "none", "a bare id")?;

@@ -1,12 +1,15 @@
 //! Why there is no answer, what to do about it, and whether it may have cost money all the same.
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::error::Error;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 use super::catalog::Row;
+use super::connect::{Stalled, Step};
+use super::departure::Departure;
+use super::wait;
 use crate::domain::failure::{ErrorClass, Failure, Repeat, Replace};
 use crate::wire::contract::{ApiError, DecodeError};
 use crate::wire::errors::html_title;
@@ -37,9 +40,30 @@ pub fn refused(error: ApiError, status: Option<u16>, headers: Option<&HeaderMap>
     failure.provider_type = error.kind.or(error.code);
     failure.status = status;
     failure.request_id = headers.and_then(request_id);
-    failure.retry_after_ms = headers.and_then(retry_after_ms).or(error.retry_after_ms);
+    failure.retry_after_ms = headers.and_then(|headers| wait::asked_ms(headers, now_ms())).or(error.retry_after_ms);
+    ruled(failure, headers)
+}
+
+/// Where status and headers depart from the rule of the class.
+fn ruled(failure: Failure, headers: Option<&HeaderMap>) -> Failure {
     // The provider (504) or a proxy before it (524) gave up waiting: the model may have gone on.
-    if matches!(status, Some(504 | 524)) { failure.maybe_billed().replaces(Replace::Always) } else { failure }
+    if matches!(failure.status, Some(504 | 524)) {
+        return failure.maybe_billed().replaces(Replace::Always);
+    }
+    let failure = if failure.status == Some(408) { failure.repeats(Repeat::Often) } else { failure };
+    // The provider's own word on it, which the SDKs of OpenAI and Anthropic obey as well.
+    let should_retry = headers.and_then(|headers| headers.get("x-should-retry")?.to_str().ok());
+    let repeat = match (should_retry, failure.status) {
+        (Some("false"), _) => Repeat::Never,
+        (Some("true"), Some(400..=499)) => failure.repeat.max(Repeat::Once),
+        (_, _) => failure.repeat,
+    };
+    failure.repeats(repeat)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What the user sees of an error's words: its first line; of HTML the title.
@@ -111,8 +135,7 @@ pub fn unreadable(error: DecodeError, began: bool, caller: &Caller<'_>) -> Failu
                     | ErrorClass::ContextLength
                     | ErrorClass::InvalidRequest
             );
-            let failure = refused(error, None, None, caller);
-            if began || !refusal { failure.maybe_billed() } else { failure }
+            inside(refused(error, None, None, caller), refusal, began)
         }
         DecodeError::Malformed(reason) => {
             Failure::new(ErrorClass::Protocol, format!("{} sent what cannot be read: {reason}", caller.host))
@@ -125,35 +148,33 @@ pub fn unreadable(error: DecodeError, began: bool, caller: &Caller<'_>) -> Failu
     }
 }
 
-/// A fault of the connection. `written`: the request may have reached the provider.
+/// A provider's error inside an answer whose status said that all is well. `refusal`: it never began to work; `began`: a
+/// part of the answer had come, which nothing else may then follow.
 #[must_use]
-pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration) -> Failure {
-    let chain = causes(error);
-    let says = |text: &str| chain.to_ascii_lowercase().contains(text);
-    let host = caller.host;
-    if error.is_connect() || says("dns error") || says("tcp connect") {
-        if says("certificate") {
-            return Failure::new(ErrorClass::Network, format!("{host}: its certificate is not trusted: {}", last_cause(error)))
-                .advise("if it is your company's own, give its root with --ca-file or ca_bundle; there is no way to skip the check");
-        }
-        if says("corrupt message") || says("invalidcontenttype") || says("wrong version") {
-            return Failure::new(ErrorClass::Network, format!("{host}: this port does not speak TLS"))
-                .advise("check the scheme and the port of the base URL");
-        }
-        if says("dns error") || says("failed to lookup") {
-            return Failure::new(ErrorClass::Network, format!("{host}: no such host ({})", last_cause(error)))
-                .advise(format!("check the name, the network and the base URL of {}", caller.row.id));
-        }
-        if error.is_timeout() {
-            let failure =
-                Failure::new(ErrorClass::Timeout, format!("{host}: no connection within {}", seconds(connect)));
-            return failure.advise("check the network, the firewall and the proxy (HTTPS_PROXY)");
-        }
-        let failure =
-            Failure::new(ErrorClass::Network, format!("{host}: {}", last_cause(error))).repeats(Repeat::Often);
-        return failure.advise("is the server running, and is the base URL right?");
+pub fn inside(failure: Failure, refusal: bool, began: bool) -> Failure {
+    if began {
+        return failure.maybe_billed().replaces(Replace::Never);
     }
-    if says("parsed") || says("message head is too large") {
+    let repeat = failure.repeat.min(Repeat::Once);
+    Failure { may_be_billed: failure.may_be_billed || !refusal, ..failure }.repeats(repeat)
+}
+
+/// A fault of the connection before the head of an answer. `proxy`: see [`super::net::Net::proxy`].
+#[must_use]
+pub fn unanswered(error: &reqwest::Error, departure: &Departure, proxy: Option<&str>, caller: &Caller<'_>) -> Failure {
+    let host = caller.host;
+    if !departure.left() {
+        return unconnected(error, proxy, caller);
+    }
+    if !departure.gone() {
+        return Failure::new(
+            ErrorClass::Network,
+            format!("{host}: the connection was cut while sending: {}", last_cause(error)),
+        )
+        .repeats(Repeat::Often)
+        .advise("call again; if it stays so, send less: the provider may refuse what is this large");
+    }
+    if chain(error).contains("parsed") || chain(error).contains("message head is too large") {
         return Failure::new(
             ErrorClass::Protocol,
             format!("{host} answers with no usable HTTP: {}", last_cause(error)),
@@ -161,14 +182,94 @@ pub fn transport(error: &reqwest::Error, caller: &Caller<'_>, connect: Duration)
         .advise("check the scheme and the port of the base URL")
         .maybe_billed();
     }
-    Failure::new(ErrorClass::Network, format!("{host}: the connection was cut: {}", last_cause(error)))
+    broken(error, caller)
+}
+
+/// A fault of the connection after the head of an answer: nothing else may take the place of what has begun.
+#[must_use]
+pub fn cut(error: &reqwest::Error, caller: &Caller<'_>) -> Failure {
+    broken(error, caller).replaces(Replace::Never)
+}
+
+fn broken(error: &reqwest::Error, caller: &Caller<'_>) -> Failure {
+    Failure::new(ErrorClass::Network, format!("{}: the connection was cut: {}", caller.host, last_cause(error)))
         .advise("the provider may have billed it; call again")
         .maybe_billed()
 }
 
-/// A time limit that ran out after the request was written.
+/// Nothing of the request had left: no connection, or not the right one.
+fn unconnected(error: &reqwest::Error, proxy: Option<&str>, caller: &Caller<'_>) -> Failure {
+    let host = caller.host;
+    let network = |reason: String| Failure::new(ErrorClass::Network, format!("{host}: {reason}"));
+    for cause in causes(error) {
+        if let Some(stalled) = cause.downcast_ref::<Stalled>() {
+            let message = format!("{host}: {} within {}", stalled.step, seconds(stalled.limit));
+            return Failure::new(ErrorClass::Timeout, message).repeats(Repeat::Once).advise(match stalled.step {
+                Step::Name => "check the network and its name server",
+                Step::Tcp => "check the network, the firewall and the proxy (HTTPS_PROXY)",
+                Step::Tls => "check that this port speaks TLS, and the firewall and the proxy (HTTPS_PROXY)",
+            });
+        }
+        match cause.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                return network(format!("its certificate is not trusted: {cause}")).replaces(Replace::Never).advise(
+                    "if it is your company's own, give its root with --ca-file or ca_bundle; there is no way to skip \
+                     the check",
+                );
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return network("this port does not speak TLS".into())
+                    .advise("check the scheme and the port of the base URL");
+            }
+            Some(other) => {
+                return network(format!("no TLS: {other}")).advise("check the scheme and the port of the base URL");
+            }
+            None => {}
+        }
+    }
+    let chain = chain(error);
+    let says = |text: &str| chain.contains(text);
+    // A proxy's status is not handed on but for 407: a policy (403) looks like a proxy without room (502).
+    if says("tunnel error") {
+        let proxy = proxy.unwrap_or("the proxy");
+        return match () {
+            () if says("authorization required") => network(format!("{proxy} wants a user and a password"))
+                .advise("give them in the variable: http://user:password@host:port"),
+            () if says("unsuccessful") => network(format!("{proxy} refuses the connection"))
+                .repeats(Repeat::Once)
+                .advise("ask who runs the proxy to allow this host, or name the host in NO_PROXY"),
+            () => network(format!("{proxy}: {}", last_cause(error)))
+                .repeats(Repeat::Often)
+                .advise("is the proxy running, and is its address right?"),
+        };
+    }
+    if says("dns error") {
+        return network(format!("no such host ({})", last_cause(error)))
+            .repeats(Repeat::Often)
+            .advise(format!("check the name, the network and the base URL of {}", caller.row.id));
+    }
+    network(last_cause(error)).repeats(Repeat::Often).advise("is the server running, and is the base URL right?")
+}
+
+/// No head of an answer within its limit.
 #[must_use]
-pub fn too_slow(what: &str, limit: Duration, caller: &Caller<'_>) -> Failure {
+pub fn no_head(departure: &Departure, limit: Duration, caller: &Caller<'_>) -> Failure {
+    if departure.gone() {
+        return too_slow("no answer", limit, caller);
+    }
+    let message = format!("{}: the request was not taken within {}", caller.host, seconds(limit));
+    Failure::new(ErrorClass::Timeout, message)
+        .repeats(Repeat::Once)
+        .advise("check the network; call again, or send less")
+}
+
+/// A time limit that ran out after the head of an answer: nothing else may take the place of what has begun.
+#[must_use]
+pub fn stalled(what: &str, limit: Duration, caller: &Caller<'_>) -> Failure {
+    too_slow(what, limit, caller).replaces(Replace::Never)
+}
+
+fn too_slow(what: &str, limit: Duration, caller: &Caller<'_>) -> Failure {
     Failure::new(ErrorClass::Timeout, format!("{}: {what} within {}", caller.host, seconds(limit)))
         .advise("it may be billed; call again, stream the answer, or ask for less")
         .maybe_billed()
@@ -204,25 +305,22 @@ pub fn variable(id: &str) -> String {
     id.to_ascii_uppercase().replace(|character: char| !character.is_ascii_alphanumeric(), "_")
 }
 
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
+/// An error and what led to it; also what an I/O error wraps, which does not count itself among its sources.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| {
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn chain(error: &reqwest::Error) -> String {
+    causes(error).map(|cause| cause.to_string().to_ascii_lowercase()).collect::<Vec<_>>().join(": ")
 }
 
 fn last_cause(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    text
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The provider's id of the request.
@@ -241,16 +339,102 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
     .find_map(|name| headers.get(name)?.to_str().ok().map(str::to_owned))
 }
 
-/// How long the headers ask to wait, in milliseconds. A date is read by the one who waits, since only that one has a clock.
-#[must_use]
-pub fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim).map(str::to_owned);
-    let millis = text("retry-after-ms").or_else(|| text("x-amz-retry-after"));
-    if let Some(millis) = millis.and_then(|text| text.parse::<u64>().ok()) {
-        return Some(millis);
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reqwest::header::{HeaderMap, HeaderValue};
+
+    use super::{Caller, Repeat, Replace, no_head, redirected, refused, stalled, unreadable};
+    use crate::domain::failure::{ErrorClass, Failure};
+    use crate::provider::catalog::{Catalog, Row};
+    use crate::provider::departure::Departure;
+    use crate::wire::contract::{ApiError, DecodeError};
+    use crate::wire::errors;
+
+    fn row() -> Row {
+        Catalog::with(&toml::Table::new()).and_then(|catalog| catalog.row("openai")).expect("its row")
     }
-    let seconds = text("retry-after")?;
-    let (whole, fraction) = seconds.split_once('.').unwrap_or((&seconds, ""));
-    let thousandths: String = fraction.chars().chain("000".chars()).take(3).collect();
-    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(thousandths.parse().ok()?)
+
+    fn caller(row: &Row) -> Caller<'_> {
+        Caller { row, model: "m", key_origin: None, host: "h" }
+    }
+
+    fn by_status(status: u16, words: &str, should_retry: Option<&'static str>) -> Failure {
+        let headers: HeaderMap = should_retry
+            .map(|word| ("x-should-retry".parse().expect("a name"), HeaderValue::from_static(word)))
+            .into_iter()
+            .collect();
+        refused(errors::from_body(status, words), Some(status), Some(&headers), &caller(&row()))
+    }
+
+    fn rule(failure: &Failure) -> (Repeat, Replace, bool) {
+        (failure.repeat, failure.replace, failure.may_be_billed)
+    }
+
+    #[test]
+    fn a_status_says_whether_to_try_again_and_elsewhere() {
+        use Repeat::{Never, Often, Once};
+        for (status, words, expected) in [
+            (400, "bad", (Never, Replace::Never, false)),
+            (400, "prompt is too long", (Never, Replace::Larger, false)),
+            (400, "content policy", (Never, Replace::IfAsked, false)),
+            (401, "", (Never, Replace::Never, false)),
+            (402, "", (Never, Replace::Always, false)),
+            (402, "your in-flight budget", (Often, Replace::Always, false)),
+            (403, "", (Never, Replace::Always, false)),
+            (404, "", (Never, Replace::Always, false)),
+            (408, "", (Often, Replace::Always, false)),
+            (409, "", (Often, Replace::Always, false)),
+            (429, "", (Often, Replace::Always, false)),
+            (429, "requests per day", (Never, Replace::Always, false)),
+            (498, "", (Often, Replace::Always, false)),
+            (500, "", (Often, Replace::Always, false)),
+            (502, "<html>", (Often, Replace::Always, false)),
+            (504, "", (Never, Replace::Always, true)),
+            (524, "", (Never, Replace::Always, true)),
+            (529, "", (Often, Replace::Always, false)),
+        ] {
+            assert_eq!(rule(&by_status(status, words, None)), expected, "{status} {words}");
+        }
+        for (status, word, repeat) in [
+            (500, "false", Never),
+            (429, "false", Never),
+            (400, "true", Once),
+            (429, "true", Often),
+            (504, "true", Never),
+        ] {
+            assert_eq!(by_status(status, "", Some(word)).repeat, repeat, "{status} {word}");
+        }
+        assert_eq!(rule(&redirected(302, None, &caller(&row()))), (Never, Replace::Never, false));
+    }
+
+    #[test]
+    fn an_error_inside_an_answer_is_repeated_at_most_once_and_never_after_it_began() {
+        let row = row();
+        let late = |class, began| {
+            let error = ApiError { class, message: "no".into(), kind: None, code: None, retry_after_ms: None };
+            rule(&unreadable(DecodeError::Api(error), began, &caller(&row)))
+        };
+        assert_eq!(late(ErrorClass::RateLimit, false), (Repeat::Once, Replace::Always, false));
+        assert_eq!(late(ErrorClass::Overloaded, false), (Repeat::Once, Replace::Always, true));
+        assert_eq!(late(ErrorClass::Quota, false), (Repeat::Never, Replace::Always, false));
+        assert_eq!(late(ErrorClass::ContextLength, false), (Repeat::Never, Replace::Larger, false));
+        for class in ErrorClass::ALL {
+            assert_eq!(late(class, true), (Repeat::Never, Replace::Never, true), "{class}");
+        }
+        let malformed = unreadable(DecodeError::Malformed("x".into()), false, &caller(&row));
+        assert_eq!(rule(&malformed), (Repeat::Never, Replace::Never, true));
+    }
+
+    #[test]
+    fn a_time_limit_costs_by_what_had_left() {
+        let row = row();
+        let (here, gone) = (Departure::default(), Departure::default());
+        gone.set_gone();
+        let limit = Duration::from_secs(1);
+        assert_eq!(rule(&no_head(&here, limit, &caller(&row))), (Repeat::Once, Replace::Always, false));
+        assert_eq!(rule(&no_head(&gone, limit, &caller(&row))), (Repeat::Never, Replace::IfAsked, true));
+        assert_eq!(rule(&stalled("no byte", limit, &caller(&row))), (Repeat::Never, Replace::Never, true));
+    }
 }

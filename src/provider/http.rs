@@ -12,7 +12,7 @@ use super::error::{self, Caller};
 use super::google::{self, Ambient};
 use super::key::{self, Key, Redactor};
 use super::net::{Net, is_loopback};
-use super::{Choice, Draft, Env, Limits};
+use super::{Choice, Draft, Env, Errand, Limits};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::{ModelFacts, ModelName};
@@ -136,7 +136,7 @@ impl Http {
     /// # Errors
     /// `auth` where the credential cannot be had.
     pub(super) async fn headers_for(&self, request: &ChatRequest) -> Result<(HeaderMap, Redactor), Failure> {
-        self.request_headers(&self.encode(request)?).await
+        self.request_headers(&self.encode(request)?, &uuid::Uuid::now_v7().to_string()).await
     }
 
     #[must_use]
@@ -193,8 +193,10 @@ impl Http {
             dialect: self.dialect,
             headers,
             output_max: super::output_max(&encoded.body),
-            // Whether Google's cap holds thinking, too, is not confirmed: its own page counts them apart.
-            thinking_apart: self.row.quirks.reasoning_apart || self.dialect == Dialect::GenerateContent,
+            // Whether Google's cap holds thinking, too, is not confirmed, and its usage counts them apart.
+            thinking_apart: self.row.quirks.reasoning_apart
+                || self.row.quirks.thinking_outside_cap
+                || self.dialect == Dialect::GenerateContent,
             simulated: None,
             body: encoded.body,
             ignored: encoded.ignored,
@@ -229,20 +231,24 @@ impl Http {
 
     /// # Errors
     /// A [`Failure`] that says whether it may have cost money.
-    pub async fn send(&self, request: &ChatRequest, limits: &Limits) -> Result<Arriving, Failure> {
+    pub async fn send(&self, request: &ChatRequest, limits: &Limits, errand: Errand<'_>) -> Result<Arriving, Failure> {
         let encoded = self.encode(request)?;
         let url = self.url(&encoded)?;
         let host = host_of(&url);
         let caller = self.caller(&host);
         let client = self.net.client(&url)?;
-        let (headers, redactor) = self.request_headers(&encoded).await?;
-        let sending = client.post(url).headers(headers).body(encoded.body.to_string()).send();
+        let (headers, redactor) = self.request_headers(&encoded, errand.id).await?;
+        let departure = errand.departure;
+        let sending = client.post(url).headers(headers).body(departure.carry(encoded.body.to_string())).send();
         let head = if self.stream { limits.head } else { limits.whole };
-        let response = match timeout(limits.connect + head, sending).await {
-            Err(_) => return Err(error::too_slow("no answer", head, &caller)),
-            Ok(Err(fault)) => return Err(redactor.failure(error::transport(&fault, &caller, limits.connect))),
-            Ok(Ok(response)) => response,
+        let sent = tokio::select! {
+            sent = sending => sent,
+            () = departure.overdue(limits.connect + limits.tls, head) => {
+                return Err(error::no_head(departure, head, &caller));
+            }
         };
+        let response =
+            sent.map_err(|fault| redactor.failure(error::unanswered(&fault, departure, self.net.proxy(), &caller)))?;
         let status = response.status().as_u16();
         let request_id = error::request_id(response.headers()).map(|id| redactor.text(&id));
         if (300..400).contains(&status) {
@@ -280,8 +286,10 @@ impl Http {
     }
 
     /// Every header of a request, and what of it must never be shown.
-    async fn request_headers(&self, encoded: &Encoded) -> Result<(HeaderMap, Redactor), Failure> {
+    async fn request_headers(&self, encoded: &Encoded, id: &str) -> Result<(HeaderMap, Redactor), Failure> {
         let mut headers = HeaderMap::new();
+        // OpenAI and Azure log it; who does not know it has no use for it.
+        headers.insert("x-client-request-id", header_value(id, "x-client-request-id")?);
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let accept = if self.stream { "text/event-stream, application/json" } else { "application/json" };
         headers.insert("accept", HeaderValue::from_static(accept));
@@ -595,18 +603,18 @@ impl Arriving {
         let left = self.limits.content.saturating_sub(silent);
         // Asked first: where there is always something to read, no wait runs out.
         if left.is_zero() && !self.body.is_done() {
-            return Err(error::too_slow("nothing but empty data", self.limits.content, &self.whose.caller()));
+            return Err(error::stalled("nothing but empty data", self.limits.content, &self.whose.caller()));
         }
         let wait = if self.body.is_done() { AFTER_DONE } else { self.limits.idle.min(left) };
         let piece = match timeout(wait, self.response.chunk()).await {
             Err(_) if self.body.is_done() => None,
             Err(_) if left < self.limits.idle => {
-                return Err(error::too_slow("nothing but empty data", self.limits.content, &self.whose.caller()));
+                return Err(error::stalled("nothing but empty data", self.limits.content, &self.whose.caller()));
             }
-            Err(_) => return Err(error::too_slow("no byte", self.limits.idle, &self.whose.caller())),
+            Err(_) => return Err(error::stalled("no byte", self.limits.idle, &self.whose.caller())),
             // The connection broke after the model had finished: only the usage can be missing.
             Ok(Err(_)) if self.body.is_finished() => None,
-            Ok(Err(fault)) => return Err(error::transport(&fault, &self.whose.caller(), self.limits.connect)),
+            Ok(Err(fault)) => return Err(self.redactor.failure(error::cut(&fault, &self.whose.caller()))),
             Ok(Ok(piece)) => piece,
         };
         let before = out.len();

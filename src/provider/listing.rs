@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::departure::Departure;
 use super::http::{Http, host_of, joined};
 use super::{Limits, Provider, error};
 use crate::domain::chat::{ChatRequest, Message, Part, Role};
@@ -90,7 +91,9 @@ async fn of_http(http: &Http, limits: &Limits) -> Result<Listing, Failure> {
                 .advise("check the network and test again"));
         }
         Ok(Err(Fault::Client(failure))) => return Err(failure),
-        Ok(Err(Fault::Socket(fault))) => return Err(free(error::transport(&fault, &caller, limits.connect))),
+        Ok(Err(Fault::Socket(fault))) => {
+            return Err(free(error::unanswered(&fault, &Departure::default(), http.net().proxy(), &caller)));
+        }
         Ok(Ok(answer)) => answer,
     };
     if (300..400).contains(&status) {

@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod catalog;
+mod connect;
+pub mod departure;
 pub mod error;
 pub mod google;
 pub mod http;
@@ -10,6 +12,7 @@ pub mod listing;
 pub mod models;
 pub mod net;
 pub mod sim;
+mod wait;
 
 #[cfg(feature = "bedrock")]
 pub mod bedrock;
@@ -23,6 +26,7 @@ use crate::domain::failure::Failure;
 use crate::domain::model::{ModelFacts, ModelName};
 use crate::wire::contract::Dialect;
 use catalog::{Row, Transport};
+use departure::Departure;
 use net::Net;
 
 /// Reads an environment variable; blank counts as unset. Handed in, so that a test sets what it needs.
@@ -57,8 +61,10 @@ pub struct Choice {
 /// How long each step may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Name look-up, TCP and TLS.
+    /// Name look-up and TCP.
     pub connect: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
     /// The whole response head of a streamed answer.
     pub head: Duration,
     /// The whole response head of an answer that is asked for at once: it comes when the model has finished.
@@ -75,6 +81,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connect: Duration::from_secs(5),
+            tls: Duration::from_secs(10),
             head: Duration::from_secs(120),
             whole: Duration::from_secs(600),
             idle: Duration::from_secs(60),
@@ -82,6 +89,15 @@ impl Default for Limits {
             first_token: None,
         }
     }
+}
+
+/// What goes along with a request beside what it asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Errand<'a> {
+    /// Our id of the call. It travels with the request, so that a provider's records can settle a doubtful one.
+    pub id: &'a str,
+    /// Tells whoever gives up meanwhile whether anything had left.
+    pub departure: &'a Departure,
 }
 
 /// A request as it would go out, for `--dry-run`: never with a credential in it.
@@ -207,12 +223,12 @@ impl Provider {
     ///
     /// # Errors
     /// A [`Failure`] that says whether it may have cost money all the same.
-    pub async fn send(&self, request: &ChatRequest, limits: &Limits) -> Result<Arriving, Failure> {
+    pub async fn send(&self, request: &ChatRequest, limits: &Limits, errand: Errand<'_>) -> Result<Arriving, Failure> {
         match self {
-            Provider::Http(http) => Ok(Arriving::Http(Box::new(http.send(request, limits).await?))),
+            Provider::Http(http) => Ok(Arriving::Http(Box::new(http.send(request, limits, errand).await?))),
             #[cfg(feature = "bedrock")]
-            Provider::Bedrock(bedrock) => Ok(Arriving::Bedrock(Box::new(bedrock.send(request, limits).await?))),
-            Provider::Sim(sim) => Ok(Arriving::Sim(sim.send(request).await?)),
+            Provider::Bedrock(bedrock) => Ok(Arriving::Bedrock(Box::new(bedrock.send(request, limits, errand).await?))),
+            Provider::Sim(sim) => Ok(Arriving::Sim(Box::new(sim.send(request, errand.departure).await?))),
         }
     }
 }
@@ -222,7 +238,7 @@ pub enum Arriving {
     Http(Box<http::Arriving>),
     #[cfg(feature = "bedrock")]
     Bedrock(Box<bedrock::Arriving>),
-    Sim(sim::Arriving),
+    Sim(Box<sim::Arriving>),
 }
 
 impl Arriving {

@@ -8,23 +8,35 @@ use reqwest::{Client, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::connect::{Names, Steps, sessions};
+use super::{Env, Limits};
 use crate::domain::failure::{ErrorClass, Failure};
 
 /// Makes clients. Nothing is read or built before the first call needs it: roots of trust cost milliseconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Net {
     /// A PEM file of further roots (`--ca-file`, `ca_bundle`, `SSL_CERT_FILE`).
     ca_file: Option<PathBuf>,
-    connect: Option<Duration>,
+    steps: Steps,
+    /// What the user calls the proxy.
+    proxy: Option<String>,
     /// By what a client must have: a way past the proxy (this machine is never behind one), roots (not for `http://`).
     clients: [OnceLock<Client>; 4],
 }
 
 impl Net {
-    /// `ca_file`: PEM roots beside the built-in ones. `connect`: the limit for name look-up and TCP.
+    /// `ca_file`: PEM roots beside the built-in ones. Of the limits, those until a connection stands. `env`: where the
+    /// HTTP client finds its proxy, too.
     #[must_use]
-    pub fn new(ca_file: Option<PathBuf>, connect: Duration) -> Net {
-        Net { ca_file, connect: Some(connect), clients: Default::default() }
+    pub fn new(ca_file: Option<PathBuf>, limits: &Limits, env: Env<'_>) -> Net {
+        let steps = Steps { connect: limits.connect, tls: limits.tls };
+        Net { ca_file, steps, proxy: proxy(env), clients: Default::default() }
+    }
+
+    /// The proxy for `https://`: host, port and the variable that names it, for those who ask why it fails.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 
     /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
@@ -38,15 +50,17 @@ impl Net {
             return Ok(client.clone());
         }
         let mut builder = Client::builder()
+            .dns_resolver(Names)
+            .connector_layer(self.steps)
+            // The server may close a kept connection just when a request is written to it, and then nobody knows whether
+            // that request was billed: each one gets its own.
+            .pool_max_idle_per_host(0)
             .user_agent(concat!("llmx/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
             .tls_backend_preconfigured(self.tls(bare)?);
-        if let Some(connect) = self.connect {
-            builder = builder.connect_timeout(connect);
-        }
         if here {
             builder = builder.no_proxy();
         }
@@ -113,9 +127,28 @@ impl Net {
             .map_err(|error| Failure::new(ErrorClass::Config, format!("TLS: {error}")))?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.resumption = sessions();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
+}
+
+impl Default for Net {
+    fn default() -> Net {
+        Net::new(None, &Limits::default(), &|_| None)
+    }
+}
+
+/// The proxy for `https://` that the environment names, with the variable's name. Its password is not said.
+fn proxy(env: Env<'_>) -> Option<String> {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| {
+        let value = env(name)?;
+        let url = Url::parse(&value).ok().filter(Url::has_host).or_else(|| Url::parse(&format!("http://{value}")).ok());
+        Some(match url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?))) {
+            Some((host, port)) => format!("the proxy {host}:{port} ({name})"),
+            None => format!("the proxy in {name}"),
+        })
+    })
 }
 
 /// Whether a URL is of the cloud's own service beside this machine, which hands out its credentials: never by a proxy.

@@ -2,24 +2,27 @@
 //!
 //! `sim/echo`, `sim/lorem?tokens=200&tps=80&ttft=300`, `sim/error?class=rate-limit&after=5`. The same request gives the
 //! same answer. Options: `tokens` (length of lorem), `tps` (tokens a second; unset: at once), `ttft` (milliseconds to
-//! the first token), `reasoning` (tokens of thinking), `class` and `after` (the error, and after how many tokens),
-//! `usd_in`, `usd_out` (prices per million tokens, booked as simulated).
+//! the first token), `reasoning` (tokens of thinking), `class` and `after` (the error, and after how many tokens), `times`
+//! (how often it fails, before it answers like lorem; unset: always), `retry_after` (milliseconds that the error asks to
+//! wait), `usd_in`, `usd_out` (prices per million tokens, booked as simulated).
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::Draft;
+use super::departure::Departure;
 use crate::domain::bill::Quote;
 use crate::domain::chat::{ChatEvent, ChatRequest, Finish, FinishReason, Part, Role};
-use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::failure::{ErrorClass, Failure, Replace};
 use crate::domain::money::Usd;
 use crate::domain::usage::{Charge, Meter, Usage};
 use crate::wire::contract::Dialect;
 
 /// One simulated model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Sim {
     model: String,
     kind: Kind,
@@ -29,6 +32,9 @@ pub struct Sim {
     reasoning: u32,
     class: Option<ErrorClass>,
     after: u32,
+    /// How often it still fails.
+    failures_left: AtomicU32,
+    retry_after_ms: Option<u64>,
     usd_in: Option<Usd>,
     usd_out: Option<Usd>,
 }
@@ -41,7 +47,7 @@ enum Kind {
     Error,
 }
 
-const OPTIONS: &str = "tokens, tps, ttft, reasoning, class, after, usd_in, usd_out";
+const OPTIONS: &str = "tokens, tps, ttft, reasoning, class, after, times, retry_after, usd_in, usd_out";
 
 impl Sim {
     /// Reads the model's name with its options.
@@ -68,6 +74,8 @@ impl Sim {
             reasoning: 0,
             class: (kind == Kind::Error).then_some(ErrorClass::Overloaded),
             after: 0,
+            failures_left: AtomicU32::new(u32::MAX),
+            retry_after_ms: None,
             usd_in: None,
             usd_out: None,
         };
@@ -88,6 +96,8 @@ impl Sim {
             "ttft" => self.first_token_ms = value.parse().ok()?,
             "reasoning" => self.reasoning = value.parse().ok().filter(|tokens| *tokens <= 1_000_000)?,
             "after" => self.after = value.parse().ok()?,
+            "times" => self.failures_left = AtomicU32::new(value.parse().ok()?),
+            "retry_after" => self.retry_after_ms = Some(value.parse().ok()?),
             "class" => self.class = Some(*ErrorClass::ALL.iter().find(|class| class.as_str() == value)?),
             "usd_in" => self.usd_in = Some(price(value)?),
             "usd_out" => self.usd_out = Some(price(value)?),
@@ -122,6 +132,7 @@ impl Sim {
             ceiling: Some(Usd::from_picos(ceiling)),
             input_bound: input,
             output_bound: Some(output),
+            output_cap: Some(output),
             output_token: Some(Usd::from_picos(token)),
             priced: true,
             reasons: Vec::new(),
@@ -144,19 +155,32 @@ impl Sim {
     ///
     /// # Errors
     /// The error that was asked for, where it comes before any token.
-    pub async fn send(&self, request: &ChatRequest) -> Result<Arriving, Failure> {
+    pub async fn send(&self, request: &ChatRequest, departure: &Departure) -> Result<Arriving, Failure> {
         let first = Instant::now() + Duration::from_millis(u64::from(self.first_token_ms));
-        if let Some(class) = self.class
-            && self.after == 0
-        {
-            sleep_until(first).await;
-            return Err(simulated(class));
-        }
+        departure.set_gone();
+        let failure = self.fails().map(|class| simulated(class, self.retry_after_ms));
+        let failure = match failure {
+            Some(failure) if self.after == 0 => {
+                sleep_until(first).await;
+                return Err(failure);
+            }
+            later => later.map(|failure| failure.maybe_billed().replaces(Replace::Never)),
+        };
         let mut pieces = self.pieces(request);
         let cap = request.settings.max_tokens.map(|cap| usize::try_from(cap).unwrap_or(usize::MAX));
         let clipped = cap.is_some_and(|cap| cap < pieces.len());
         pieces.truncate(cap.unwrap_or(usize::MAX));
-        Ok(Arriving { sim: self.clone(), input: words_of(request), clipped, pieces, next: 0, first, ended: false })
+        let usage = self.usage(words_of(request), pieces.len() as u64);
+        let (model, tokens_per_second) = (self.model.clone(), self.tokens_per_second);
+        let failure = failure.map(|failure| (self.after as usize, failure));
+        Ok(Arriving { model, tokens_per_second, usage, clipped, failure, pieces, next: 0, first, ended: false })
+    }
+
+    /// The error of this call, where it is still to fail.
+    fn fails(&self) -> Option<ErrorClass> {
+        let class = self.class?;
+        let left = |left: u32| if left == u32::MAX { Some(left) } else { left.checked_sub(1) };
+        self.failures_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).ok().map(|_| class)
     }
 
     fn usage(&self, input: u64, output: u64) -> Usage {
@@ -186,10 +210,11 @@ fn price(text: &str) -> Option<Usd> {
     Usd::parse(text).filter(|usd| (0..=10_000_000_000_000_000).contains(&usd.picos))
 }
 
-fn simulated(class: ErrorClass) -> Failure {
+fn simulated(class: ErrorClass, retry_after_ms: Option<u64>) -> Failure {
     let mut failure = Failure::new(class, format!("a simulated {class} error"))
         .advise("this is the simulator: take the error out of the model's name, or use a real model");
     failure.provider_message = Some("simulated".into());
+    failure.retry_after_ms = retry_after_ms;
     failure
 }
 
@@ -242,9 +267,12 @@ fn words(number: u32) -> impl Iterator<Item = String> {
 
 /// A simulated answer on its way.
 pub struct Arriving {
-    sim: Sim,
-    input: u64,
+    model: String,
+    tokens_per_second: u32,
+    usage: Usage,
     clipped: bool,
+    /// After how many tokens it fails, and how.
+    failure: Option<(usize, Failure)>,
     pieces: Vec<ChatEvent>,
     next: usize,
     first: Instant,
@@ -261,17 +289,15 @@ impl Arriving {
             return Ok(false);
         }
         if self.next == 0 {
-            let model = Some(self.sim.model.clone());
+            let model = Some(self.model.clone());
             out.push(ChatEvent::Started { id: None, model });
         }
         sleep_until(self.due(self.next)).await;
         let now = Instant::now();
         loop {
-            if let Some(class) = self.sim.class
-                && self.next >= self.sim.after as usize
-            {
+            if let Some((_, failure)) = self.failure.take_if(|(after, _)| self.next >= *after) {
                 self.ended = true;
-                return Err(simulated(class).maybe_billed());
+                return Err(failure);
             }
             let Some(piece) = self.pieces.get(self.next) else { break };
             if self.due(self.next) > now {
@@ -282,22 +308,23 @@ impl Arriving {
         }
         self.ended = true;
         let (reason, raw) = if self.clipped { (FinishReason::Length, "length") } else { (FinishReason::Stop, "stop") };
-        out.push(ChatEvent::Usage(self.sim.usage(self.input, self.pieces.len() as u64)));
+        out.push(ChatEvent::Usage(std::mem::take(&mut self.usage)));
         out.push(ChatEvent::Finished(Finish { reason, raw: raw.into(), detail: None }));
         Ok(true)
     }
 
     /// When a piece is due.
     fn due(&self, piece: usize) -> Instant {
-        let wait = (piece as u64 * 1_000_000).checked_div(u64::from(self.sim.tokens_per_second));
+        let wait = (piece as u64 * 1_000_000).checked_div(u64::from(self.tokens_per_second));
         self.first + Duration::from_micros(wait.unwrap_or(0))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Sim};
-    use crate::domain::failure::ErrorClass;
+    use super::{Departure, Kind, Sim};
+    use crate::domain::chat::{ChatEvent, ChatRequest};
+    use crate::domain::failure::{ErrorClass, Repeat, Replace};
     use crate::domain::money::Usd;
 
     #[test]
@@ -307,6 +334,31 @@ mod tests {
         // 1,000 in at $3 and 10 out at $15 per million: 0.003 + 0.00015.
         assert_eq!(sim.usage(1000, 10).charge.map(|charge| charge.usd), Usd::parse("0.00315"));
         assert_eq!(Sim::open("echo").expect("known").usage(7, 7).charge, None);
+    }
+
+    #[tokio::test]
+    async fn an_error_with_a_number_of_times_is_over_after_them() {
+        let (request, departure) = (ChatRequest::default(), Departure::default());
+        let sim = Sim::open("error?class=rate-limit&times=2&retry_after=50&tokens=3").expect("known");
+        for _ in 0..2 {
+            let failure = sim.send(&request, &departure).await.err().expect("fails");
+            assert_eq!((failure.class, failure.retry_after_ms), (ErrorClass::RateLimit, Some(50)));
+        }
+        assert!(sim.send(&request, &departure).await.is_ok());
+        let for_ever = Sim::open("error").expect("known");
+        for _ in 0..5 {
+            assert!(for_ever.send(&request, &departure).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_after_some_tokens_is_the_end_of_the_call() {
+        let sim = Sim::open("error?class=rate-limit&after=2&tokens=5").expect("known");
+        let mut arriving = sim.send(&ChatRequest::default(), &Departure::default()).await.expect("begins");
+        let mut events = Vec::new();
+        let failure = arriving.next(&mut events).await.expect_err("fails");
+        assert_eq!((failure.repeat, failure.replace, failure.may_be_billed), (Repeat::Never, Replace::Never, true));
+        assert_eq!(events.iter().filter(|event| matches!(event, ChatEvent::Text(_))).count(), 2);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::budget;
 use crate::domain::bill::{Basis, Bill, Line, Outcome, PriceSource};
 use crate::domain::chat::{ChatEvent, FinishReason};
-use crate::domain::failure::{Failure, Repeat};
+use crate::domain::failure::{ErrorClass, Failure, Repeat};
 use crate::domain::money::Usd;
 use crate::domain::report::{CallReport, Earlier};
 use crate::domain::untrusted::one_line;
@@ -61,6 +62,7 @@ pub fn object(report: &CallReport) -> Value {
             "attempts": report.timing.attempts,
         },
         "earlier": report.earlier.iter().map(earlier).collect::<Vec<_>>(),
+        "alerts": report.alerts.iter().map(budget::alerted).collect::<Vec<_>>(),
         "ignored": answer.ignored,
         "notes": notes(report),
         "error": report.failure.as_ref().map(error),
@@ -158,7 +160,7 @@ fn notes(report: &CallReport) -> Vec<&String> {
 /// The error object of the JSON.
 #[must_use]
 pub fn error(failure: &Failure) -> Value {
-    json!({
+    let mut object = json!({
         "class": failure.class.as_str(),
         "message": failure.message,
         "provider_message": failure.provider_message,
@@ -170,7 +172,11 @@ pub fn error(failure: &Failure) -> Value {
         "may_be_billed": failure.may_be_billed,
         "try": failure.advice,
         "exit_code": failure.class.exit_code(),
-    })
+    });
+    if let (Some(refusal), Value::Object(map)) = (&failure.refusal, &mut object) {
+        map.extend(budget::refused(refusal));
+    }
+    object
 }
 
 /// One event as a JSON line, or `None` for what only the final object tells.
@@ -201,11 +207,18 @@ pub fn event(event: &ChatEvent) -> Option<Value> {
 pub fn failure(subject: Option<&str>, failure: &Failure) -> String {
     let subject = subject.map(|subject| format!("{}: ", one_line(subject))).unwrap_or_default();
     let class = match failure.class {
-        crate::domain::failure::ErrorClass::Config => String::new(),
+        ErrorClass::Config => String::new(),
+        // The message begins with the budget.
+        ErrorClass::Budget if failure.refusal.is_some() => String::new(),
         class => format!("{class}: "),
     };
     let billed = if failure.may_be_billed { " (it may have been billed)" } else { "" };
     let mut text = format!("llmx: {subject}{class}{}{billed}", one_line(&failure.message));
+    if let Some(refusal) = &failure.refusal {
+        for further in refusal.by.iter().skip(1) {
+            text.push_str(&format!("\nllmx: {}", one_line(&further.words(usd(refusal.needed)))));
+        }
+    }
     if let Some(advice) = &failure.advice {
         text.push_str(&format!("\ntry: {}", one_line(advice)));
     }

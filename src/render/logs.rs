@@ -310,6 +310,7 @@ pub fn object(record: &Record) -> Value {
         "parameters": call.parameters,
         "tier_asked": call.tier,
         "ceiling_usd": usd(call.ceiling),
+        "clipped_from": call.clipped_from,
         "open": record.settled.is_none(),
         "prompt": call.prompt,
     });

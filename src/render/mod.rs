@@ -1,7 +1,9 @@
 //! What is shown: values become text; only `terminal.rs` writes.
 
 pub mod access;
+pub mod budget;
 pub mod call;
+pub mod compare;
 pub mod draft;
 pub mod extract;
 mod face;
@@ -12,4 +14,5 @@ pub mod markdown;
 pub mod models;
 pub mod providers;
 pub mod repricing;
+pub mod route;
 pub mod terminal;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -10,6 +11,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
+use super::compare::live;
 use crate::domain::untrusted::{one_line, visible};
 
 /// `--color`.
@@ -172,6 +174,33 @@ impl Terminal {
         bar.set_message(text);
     }
 
+    /// Whether a person looks at both streams, on something that can be drawn on.
+    #[must_use]
+    pub fn draws(&self) -> bool {
+        !self.quiet && [self.out, self.err].iter().all(|screen| screen.terminal && !screen.dumb)
+    }
+
+    /// Columns and rows of standard output as they are now; `None` where it has none.
+    #[must_use]
+    pub fn size(&self) -> Option<(usize, usize)> {
+        size_of(&io::stdout())
+    }
+
+    /// Shows the terminal's second screen, on which [`live`] draws, until [`Terminal::close_second`].
+    ///
+    /// # Errors
+    /// [`WriteError::Stream`] if it could not be written.
+    pub fn open_second(&mut self) -> Result<Written, WriteError> {
+        // Before the first byte: whatever ends the process gives the terminal back.
+        IS_SECOND.store(true, Ordering::SeqCst);
+        self.show(live::OPEN)
+    }
+
+    /// Back to what was there before.
+    pub fn close_second(&mut self) {
+        give_back();
+    }
+
     /// Takes the status away.
     pub fn clear_status(&mut self) {
         if let Some(bar) = self.status.take() {
@@ -180,10 +209,21 @@ impl Terminal {
     }
 }
 
+/// The terminal's second screen is shown.
+static IS_SECOND: AtomicBool = AtomicBool::new(false);
+
+/// The terminal as it was before its second screen was shown, if it is. For every way out of the process.
+pub fn give_back() {
+    if IS_SECOND.swap(false, Ordering::SeqCst) {
+        let _ = write("standard output", &mut io::stdout().lock(), live::CLOSE.as_bytes());
+    }
+}
+
 /// From now on a fault of our own is told in one line, without a backtrace, and ends the process with 1. What it had
 /// reserved stays booked.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        give_back();
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
         let line = format!(
             "llmx: a fault of llmx itself at {place} (version {}); the call may have been billed\ntry: report this line, with the command that led to it\n",
@@ -280,9 +320,20 @@ fn columns_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
+#[cfg(unix)]
+fn size_of(stream: &impl std::os::fd::AsFd) -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some((usize::from(size.ws_col), usize::from(size.ws_row))).filter(|(columns, rows)| *columns > 0 && *rows > 0)
+}
+
 #[cfg(windows)]
 fn columns_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
     terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0)
+}
+
+#[cfg(windows)]
+fn size_of(stream: &impl std::os::windows::io::AsHandle) -> Option<(usize, usize)> {
+    terminal_size::terminal_size_of(stream).map(|(width, height)| (usize::from(width.0), usize::from(height.0)))
 }
 
 #[cfg(test)]

@@ -119,10 +119,20 @@ fn reasons(details: &Value) -> Option<String> {
 
 /// Google's `RetryInfo.retryDelay` (`"34.5s"`), in milliseconds.
 fn retry_delay(details: &Value) -> Option<u64> {
-    let delay = details.as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?;
-    let (seconds, fraction) = delay.strip_suffix('s')?.split_once('.').unwrap_or((delay.strip_suffix('s')?, ""));
-    let millis: String = fraction.chars().chain("000".chars()).take(3).collect();
-    seconds.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(millis.parse().ok()?)
+    millis(details.as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?.strip_suffix('s')?)
+}
+
+/// Seconds with or without a fraction (`34.5`) in milliseconds, rounded up: a wait may be longer, never shorter.
+#[must_use]
+pub fn millis(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (exact, beyond) = fraction.split_at(fraction.len().min(3));
+    let rest = u64::from(beyond.bytes().any(|byte| byte != b'0'));
+    let millis = format!("{exact:0<3}").parse::<u64>().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(millis)?.checked_add(rest)
 }
 
 fn clip(text: &str) -> String {

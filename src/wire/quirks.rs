@@ -32,6 +32,8 @@ pub struct Quirks {
     pub reports_ticks: bool,
     /// Reasoning stands outside the completion count although the total does not show it (Perplexity deep research).
     pub reasoning_apart: bool,
+    /// Whether the output cap holds thinking, too, is not confirmed, and thinking is counted beside the output (xAI).
+    pub thinking_outside_cap: bool,
     /// Counts of uses and search context size in usage are to be priced (Perplexity).
     pub search_usage: bool,
     /// Converse: streams of models whose id holds this text report the whole prompt as input, cached tokens included.
@@ -64,6 +66,7 @@ impl Default for Quirks {
             reports_cost: false,
             reports_ticks: false,
             reasoning_apart: false,
+            thinking_outside_cap: false,
             search_usage: false,
             whole_input_streamed: None,
             model_in_body: true,

@@ -15,6 +15,9 @@ use super::server::{PATIENCE, Server};
 pub const KEY: &str = "sk-CANARY-4f1d0c9b";
 pub const CANARY: &str = "CANARY";
 
+/// What every run has in its `config.toml`, after what the test puts there: no wait is worth a test's time.
+pub const FAST: &str = "[retry]\nbackoff_ms = 1\nwait_max_ms = 20\n";
+
 /// One run to be.
 #[derive(Debug)]
 pub struct Llmx {
@@ -48,14 +51,9 @@ impl Llmx {
 
     fn through(mut command: Command, args: &[&str]) -> Llmx {
         let folder = tempfile::tempdir().expect("a folder");
-        command.env_clear().args(args).current_dir(folder.path());
-        for kept in ["PATH", "SystemRoot", "LLVM_PROFILE_FILE"] {
-            if let Some(value) = std::env::var_os(kept) {
-                command.env(kept, value);
-            }
-        }
-        command.env("HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path().join("config"));
-        Llmx { command, folder, stdin: None }
+        at_home(command.args(args), folder.path());
+        let llmx = Llmx { command, folder, stdin: None };
+        llmx.config("")
     }
 
     pub fn args(mut self, args: &[&str]) -> Llmx {
@@ -75,7 +73,7 @@ impl Llmx {
 
     /// The user's `config.toml`.
     pub fn config(self, text: &str) -> Llmx {
-        self.file("config/llmx/config.toml", text)
+        self.file("config/llmx/config.toml", format!("{text}\n{FAST}"))
     }
 
     /// A file below the folder that is both home and working directory.
@@ -88,6 +86,12 @@ impl Llmx {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The same in another working directory.
+    pub fn within(mut self, folder: &Path) -> Llmx {
+        self.command.current_dir(folder);
+        self
     }
 
     /// The command, and the folder that must stay while it runs.
@@ -109,8 +113,19 @@ impl Llmx {
         }
         let out = pieces(child.stdout.take().expect("piped"));
         let err = pieces(child.stderr.take().expect("piped"));
-        Running { child, out, err, seen: Vec::new(), _folder: self.folder }
+        Running { child, out, err, seen: Vec::new(), folder: self.folder }
     }
+}
+
+/// Nothing of whoever runs the tests but where programs are; this folder is home and working directory.
+fn at_home(command: &mut Command, folder: &Path) {
+    command.env_clear().current_dir(folder);
+    for kept in ["PATH", "SystemRoot", "LLVM_PROFILE_FILE"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    command.env("HOME", folder).env("XDG_CONFIG_HOME", folder.join("config"));
 }
 
 fn binary() -> PathBuf {
@@ -137,7 +152,7 @@ pub struct Running {
     out: Receiver<Vec<u8>>,
     err: Receiver<Vec<u8>>,
     seen: Vec<u8>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Running {
@@ -154,6 +169,12 @@ impl Running {
     #[cfg(unix)]
     pub fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).expect("is running");
+    }
+
+    /// Ends it at once: it can do nothing more.
+    pub fn kill(mut self) {
+        self.child.kill().expect("is running");
+        self.child.wait().expect("waited for");
     }
 
     /// Waits for the end.
@@ -175,7 +196,7 @@ impl Running {
         };
         #[cfg(not(unix))]
         let code = status.code();
-        let done = Done { code: code.expect("ended"), out, err };
+        let done = Done { code: code.expect("ended"), out, err, folder: self.folder };
         assert!(!done.text_lossy().contains(CANARY) && !done.err.contains(CANARY), "a key is shown: {done:?}");
         assert!(!done.err.contains("panicked"), "{}", done.err);
         done
@@ -200,11 +221,23 @@ pub struct Done {
     pub code: i32,
     pub out: Vec<u8>,
     pub err: String,
+    folder: tempfile::TempDir,
 }
 
 impl Done {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.out).expect("standard output is UTF-8")
+    }
+
+    /// How many attempts stand in the books of this run's own folder.
+    #[track_caller]
+    pub fn booked(&self) -> usize {
+        let mut logs = Command::new(binary());
+        at_home(logs.args(["logs", "-j", "-n", "1000"]), self.folder.path());
+        let out = logs.stdin(Stdio::null()).output().expect("the binary starts");
+        let listed: Value = serde_json::from_slice(&out.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out.stderr)));
+        listed["calls"].as_array().map_or(0, Vec::len)
     }
 
     fn text_lossy(&self) -> String {

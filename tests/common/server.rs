@@ -17,11 +17,15 @@ pub struct Script {
     chunked: bool,
     /// Nothing of the request is read before the first step.
     deaf: bool,
+    /// Nothing at all is read, so that the peer can write no more than fits in between.
+    still: bool,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Write(Vec<u8>),
+    /// Reads this many bytes of what the peer sends.
+    Take(usize),
     /// Writes the same bytes until the peer refuses them.
     Forever(Vec<u8>),
     /// Writes the same bytes with a pause before each, until the peer refuses them.
@@ -42,6 +46,11 @@ impl Script {
     /// Says nothing at all until the peer goes.
     pub fn mute() -> Script {
         Script::deaf().silence()
+    }
+
+    /// Neither reads nor says anything until the test is over.
+    pub fn mute_and_deaf() -> Script {
+        Script { still: true, ..Script::mute() }
     }
 
     /// No head: what follows is written as it is.
@@ -89,6 +98,13 @@ impl Script {
     /// Bytes as they are, outside any framing.
     pub fn raw(mut self, bytes: impl AsRef<[u8]>) -> Script {
         self.steps.push(Step::Write(bytes.as_ref().to_vec()));
+        self
+    }
+
+    /// Reads this many bytes of what the peer sends and no more, for a [`Script::deaf`] start.
+    pub fn takes(mut self, bytes: usize) -> Script {
+        self.still = true;
+        self.steps.push(Step::Take(bytes));
         self
     }
 
@@ -302,12 +318,14 @@ fn serve(stream: TcpStream, script: Script, number: usize, shared: &Arc<Shared>)
             }
         }
     }
-    let watching = Arc::clone(shared);
-    thread::spawn(move || {
-        let mut rest = [0; 4096];
-        while reading.read(&mut rest).is_ok_and(|count| count > 0) {}
-        watching.change(|state| _ = state.gone.insert(number));
-    });
+    if !script.still {
+        let watching = Arc::clone(shared);
+        thread::spawn(move || {
+            let mut rest = [0; 4096];
+            while reading.read(&mut rest).is_ok_and(|count| count > 0) {}
+            watching.change(|state| _ = state.gone.insert(number));
+        });
+    }
     for step in &script.steps {
         if !play(step, &stream, number, shared) {
             break;
@@ -327,6 +345,10 @@ fn play(step: &Step, mut stream: &TcpStream, number: usize, shared: &Shared) -> 
     };
     match step {
         Step::Write(bytes) => write(bytes),
+        Step::Take(bytes) => {
+            let mut taken = vec![0; *bytes];
+            stream.read_exact(&mut taken).is_ok()
+        }
         Step::Forever(bytes) => {
             while write(bytes) {}
             false

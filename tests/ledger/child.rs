@@ -8,8 +8,11 @@ use llmx::domain::bill::Quote;
 use llmx::domain::budget::Claim;
 use llmx::domain::money::Usd;
 use llmx::domain::record::{NewCall, Price, RecordLine, Settlement};
+use llmx::domain::window::Window;
 use llmx::ledger::{Admission, Ledger, LedgerError, Patience, Reservation};
 use serde_json::json;
+
+use crate::budgets::{ask, budget, cost};
 
 /// 2026-11-22T00:00:00Z.
 pub const NOON: i64 = 1_795_305_600_000;
@@ -142,6 +145,7 @@ fn as_a_process() {
             let _ = reserve(&mut open(&path), &call(&format!("{name}.0")), NOON).expect("reserved");
             std::process::abort();
         }
+        "budget" => budgeted(&path, &name, calls),
         "fill" => filling(&path, &name, calls),
         "open" => {
             let failure = Ledger::open(&path, Patience::default()).err();
@@ -200,4 +204,54 @@ fn filling(path: &Path, name: &str, calls: usize) {
         }
         say("SETTLED", &id);
     }
+}
+
+/// SENT with its id and what it truly cost, before its settlement: at most LEDGER_MOST picodollars, under the budgets of
+/// LEDGER_LIMIT. Where LEDGER_STEP names a step the process ends there at once.
+fn budgeted(path: &Path, name: &str, calls: usize) {
+    let number = |name: &str| std::env::var(name).expect("told by the parent").parse::<i64>().expect("a number");
+    let (limit, most) = (number("LEDGER_LIMIT"), number("LEDGER_MOST"));
+    let step = std::env::var("LEDGER_STEP").unwrap_or_default();
+    let ends = |here: &str| {
+        if step == here {
+            std::process::abort();
+        }
+    };
+    // FNV-1a: what a process asks for depends on its name alone.
+    let mut random = name
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3));
+    let mut up_to = |most: i64| {
+        random = next(random);
+        i64::try_from(random >> 1).expect("63 bits") % (most + 1)
+    };
+    let mut pair = [budget("all", limit), budget("week", limit)];
+    pair[0].account.window = Window::Total;
+    pair[1].account.window = Window::parse("7d").expect("a window");
+    if up_to(1) == 1 {
+        pair.reverse();
+    }
+    let mut ledger = open(path);
+    for n in 0..calls {
+        let id = format!("{name}.{n}");
+        let ceiling = if calls == 1 { most } else { up_to(most) };
+        ends("before");
+        let Admission::Granted(reservation) = ask(&mut ledger, &id, &pair, ceiling, NOON) else {
+            say("REFUSED", &id);
+            continue;
+        };
+        ends("admitted");
+        let truth = if calls == 1 { ceiling } else { up_to(ceiling) };
+        say("SENT", &format!("{id} {truth}"));
+        ends("sent");
+        ledger.settle(reservation, &cost(truth), NOON).expect("settled");
+        ends("settled");
+    }
+}
+
+/// xorshift64.
+pub fn next(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ state << 17
 }

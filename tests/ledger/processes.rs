@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Child, Output};
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
+use llmx::domain::budget::Standing;
 use llmx::domain::money::Usd;
-use llmx::ledger::{Ledger, LogFilter};
+use llmx::domain::window::Window;
+use llmx::ledger::{Admission, Ledger, LogFilter};
 
-use crate::child::{open, process, said};
+use crate::budgets::{ask, budget, cost, well};
+use crate::child::{NOON, next, open, process, said};
 
 /// Every call of a ledger by its id, with its amount where it is settled.
 fn booked(ledger: &Ledger) -> BTreeMap<String, Option<Usd>> {
@@ -131,11 +134,120 @@ fn whenever_a_process_is_killed_what_it_was_told_is_booked_and_nothing_twice() {
     }
 }
 
-/// xorshift64.
-fn next(mut state: u64) -> u64 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^ state << 17
+/// A process that asks under two budgets of `limit` for calls that cost at most `most` picodollars.
+fn budgeted(path: &Path, name: &str, calls: usize, limit: i64, most: i64) -> Command {
+    let mut command = process("budget", path, name, calls);
+    command.env("LEDGER_LIMIT", limit.to_string()).env("LEDGER_MOST", most.to_string());
+    command
+}
+
+/// What the calls truly cost that were sent.
+fn charged(outputs: &[Output]) -> i64 {
+    let sent = outputs.iter().flat_map(|output| said(output, "SENT"));
+    sent.map(|sent| sent.rsplit_once(' ').and_then(|(_, truth)| truth.parse::<i64>().ok()).expect("a number")).sum()
+}
+
+/// What the books count towards a budget over all calls, whose sums are those of the sources.
+fn counted(path: &Path, limit: i64) -> Standing {
+    let mut ledger = open(path);
+    well(&ledger);
+    let mut all = budget("all", limit);
+    all.account.window = Window::Total;
+    ledger.standings(&[all], NOON).expect("read").remove(0)
+}
+
+/// Rounds of up to 200 processes, some of which are killed at random instants. `LLMX_BUDGET_ROUNDS` (default 24) raises
+/// their number; then every round has 200.
+#[test]
+fn two_hundred_rivals_that_are_killed_at_random_never_spend_more_than_the_limit() {
+    const MOST: i64 = 1_000_000;
+    let asked: Option<u64> = std::env::var("LLMX_BUDGET_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let mut random = 0x9E37_79B9_7F4A_7C15;
+    let mut roll = |below: u64| {
+        random = next(random);
+        (random >> 1) % below
+    };
+    for round in 0..asked.unwrap_or(24) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.db");
+        drop(open(&path));
+        let processes = if asked.is_some() || round % 12 == 0 { 200 } else { 12 };
+        let limit = MOST * i64::try_from(processes / 2 + roll(processes / 4)).expect("small") + 17;
+        let mut children: Vec<Child> = (0..processes)
+            .map(|n| budgeted(&path, &format!("{round}.{n}"), 3, limit, MOST).spawn().expect("starts"))
+            .collect();
+        for child in &mut children {
+            if roll(6) == 0 {
+                std::thread::sleep(Duration::from_micros(roll(20_000)));
+                // It may have ended.
+                let _ = child.kill();
+            }
+        }
+        let outputs = ended(children);
+        let (charged, told) = (charged(&outputs), counted(&path, limit));
+        assert!(charged <= limit, "round {round}: {charged} of {limit}");
+        assert!(charged <= told.used().picos && told.used().picos <= limit, "round {round}: {charged} {told:?}");
+    }
+}
+
+#[test]
+fn of_sixty_four_rivals_for_the_last_cent_one_gets_it() {
+    const CENT: i64 = 10_000_000_000;
+    for round in 0..3 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.db");
+        drop(open(&path));
+        let children =
+            (0..64).map(|n| budgeted(&path, &format!("{round}.{n}"), 1, CENT, CENT).spawn().expect("starts"));
+        let outputs = ended(children.collect());
+        all_well(&outputs);
+        assert_eq!(charged(&outputs), CENT);
+        assert_eq!(outputs.iter().map(|output| said(output, "REFUSED").len()).sum::<usize>(), 63);
+        assert_eq!(counted(&path, CENT).free(), Usd::default());
+        assert_eq!(open(&path).last_refusals(100).expect("read").len(), 63);
+    }
+}
+
+#[test]
+fn wherever_a_process_ends_its_call_counts_at_its_ceiling_or_at_its_truth() {
+    for (step, spent, held) in [("before", 0, 0), ("admitted", 0, 7), ("sent", 0, 7), ("settled", 7, 0)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.db");
+        let output = budgeted(&path, "a", 1, 10, 7).env("LEDGER_STEP", step).output().expect("it ran");
+        assert!(!output.status.success(), "it ended at {step}");
+        let told = counted(&path, 10);
+        assert_eq!((told.spent.picos, told.held.picos), (spent, held), "{step}");
+        let next = budgeted(&path, "b", 1, 10, 7).output().expect("it ran");
+        assert_eq!(charged(&[next]), if step == "before" { 7 } else { 0 }, "{step}");
+    }
+}
+
+#[test]
+fn a_log_that_a_power_cut_shortened_leaves_books_that_agree() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.db");
+    // While it is open, nothing is moved from the log into the file.
+    let mut ledger = open(&path);
+    for n in 0..12 {
+        let Admission::Granted(reservation) = ask(&mut ledger, &n.to_string(), &[budget("all", 1_000_000)], 9, NOON)
+        else {
+            panic!("it fits");
+        };
+        ledger.settle(reservation, &cost(5), NOON).expect("settled");
+    }
+    let log = std::fs::read(path.with_extension("db-wal")).expect("a log");
+    let mut random = 0x2545_F491_4F6C_DD1D;
+    let mut left = BTreeSet::new();
+    for n in 0..24 {
+        random = next(random);
+        let cut = usize::try_from(random % (log.len() as u64 + 1)).expect("small");
+        let copy = folder.path().join(format!("cut-{n}.db"));
+        std::fs::copy(&path, &copy).expect("copied");
+        std::fs::write(copy.with_extension("db-wal"), &log[..cut]).expect("written");
+        left.insert(counted(&copy, 1_000_000).calls);
+    }
+    assert!(left.len() > 3, "the cuts fell at different calls: {left:?}");
+    drop(ledger);
 }
 
 #[cfg(unix)]

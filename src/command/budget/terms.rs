@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
-use crate::command::who;
+use crate::command::labels;
 use crate::domain::budget::{Account, Budget, OnUnknownPrice, Origin, Scope};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::money::Usd;
@@ -234,7 +234,7 @@ fn on_unknown_price_of<'de, D: Deserializer<'de>>(from: D) -> Result<OnUnknownPr
 /// # Errors
 /// Where it can be none.
 pub fn label_of<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    read(from, |text| who::label("", text)).map(Some)
+    read(from, |text| labels::label("", text)).map(Some)
 }
 
 /// Tags, bounded and clean.
@@ -243,9 +243,9 @@ pub fn label_of<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D:
 /// Where one of them can be none.
 pub fn tags_of<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let tags = BTreeMap::<String, String>::deserialize(from)?;
-    let read = |(key, value): (String, String)| Ok((who::key("", &key)?, who::label("", &value)?));
+    let read = |(key, value): (String, String)| Ok((labels::key("", &key)?, labels::label("", &value)?));
     let tags: Result<BTreeMap<_, _>, Failure> = tags.into_iter().map(read).collect();
-    tags.and_then(who::bounded).map_err(expected)
+    tags.and_then(labels::bounded).map_err(expected)
 }
 
 fn warn_of<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {

@@ -4,6 +4,8 @@ use clap::{Args, ValueEnum};
 
 use crate::command::GlobalArgs;
 use crate::command::args::{CallArgs, InputArgs};
+use crate::provider::Choice;
+use crate::wire::contract::Dialect;
 
 #[derive(Debug, Clone, Args)]
 pub struct ChatArgs {
@@ -48,6 +50,34 @@ pub struct ChatArgs {
     pub call: CallArgs,
     #[command(flatten)]
     pub global: GlobalArgs,
+}
+
+impl ChatArgs {
+    /// Where and how the model is asked.
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        Choice {
+            base_url: self.base_url.clone().filter(|url| !url.trim().is_empty()),
+            api: self.api.and_then(dialect),
+            region: self.region.clone().filter(|region| !region.trim().is_empty()),
+            profile: self.call.profile.clone(),
+            whole: self.call.no_stream,
+            draft: self.dry_run,
+        }
+    }
+}
+
+fn dialect(api: ApiArg) -> Option<Dialect> {
+    Some(match api {
+        ApiArg::Auto => return None,
+        ApiArg::Chat => Dialect::Chat,
+        ApiArg::Responses => Dialect::Responses,
+        ApiArg::Messages => Dialect::Messages,
+        ApiArg::GenerateContent => Dialect::GenerateContent,
+        ApiArg::Converse => Dialect::Converse,
+        ApiArg::Cohere => Dialect::Cohere,
+        ApiArg::Ollama => Dialect::Ollama,
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -9,10 +9,10 @@ use crate::domain::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::domain::failure::ErrorClass;
 use crate::domain::report::{CallReport, Stop};
 use crate::domain::untrusted::json_line;
-use crate::render::call;
 use crate::render::extract::{self, Which};
 use crate::render::markdown::{Markdown, Style};
 use crate::render::terminal::{Terminal, WriteError, Written};
+use crate::render::{budget, call};
 
 /// How the answer is shown.
 enum Face {
@@ -315,6 +315,11 @@ impl<'a> Screen<'a> {
         }
         if let Some(failure) = &report.unbooked {
             let _ = self.terminal.note(&format!("{}\n", call::failure(None, failure)));
+        }
+        if !self.args.global.quiet {
+            for alert in &report.alerts {
+                self.tell(&budget::alert(alert));
+            }
         }
         let wanted = self.args.usage || (self.terminal.err.terminal && !self.args.json && !self.args.jsonl);
         if wanted && !self.args.global.verbose && !self.args.global.quiet {

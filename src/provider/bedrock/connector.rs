@@ -27,6 +27,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::provider::Limits;
 use crate::provider::catalog::Row;
+use crate::provider::departure::Departure;
 use crate::provider::error::{self, Caller};
 use crate::provider::net::Net;
 use crate::wire::contract::DecodeError;
@@ -64,6 +65,7 @@ pub struct Call {
     pub limits: Limits,
     /// An event stream was asked for.
     pub streamed: bool,
+    departure: Departure,
     seen: Mutex<Seen>,
 }
 
@@ -111,8 +113,8 @@ impl Head {
 
 impl Call {
     #[must_use]
-    pub fn new(whose: Arc<Whose>, limits: Limits, streamed: bool) -> Call {
-        Call { whose, limits, streamed, seen: Mutex::default() }
+    pub fn new(whose: Arc<Whose>, limits: Limits, streamed: bool, departure: &Departure) -> Call {
+        Call { whose, limits, streamed, departure: departure.clone(), seen: Mutex::default() }
     }
 
     /// What was seen so far.
@@ -155,12 +157,17 @@ impl Wire {
         }
         let body = request.body().bytes().ok_or_else(|| unusable("a body that is not in memory"))?.to_vec();
         let caller = Caller { host: url.host_str().unwrap_or(&self.whose.host), ..self.whose.caller() };
-        let most = most.unwrap_or(self.limits.connect + self.limits.head);
-        let mut response = match timeout(most, sending.body(body).send()).await {
-            Err(_) => return Err(error::too_slow("no answer", most, &caller)),
-            Ok(Err(fault)) => return Err(error::transport(&fault, &caller, self.limits.connect)),
-            Ok(Ok(response)) => response,
+        // A request for credentials is nobody's departure but its own.
+        let departure = self.call.as_ref().map(|call| call.departure.clone()).unwrap_or_default();
+        let (connecting, head) = match most {
+            Some(most) => (Duration::ZERO, most),
+            None => (self.limits.connect + self.limits.tls, self.limits.head),
         };
+        let sent = tokio::select! {
+            sent = sending.body(departure.carry(body)).send() => sent,
+            () = departure.overdue(connecting, head) => return Err(error::no_head(&departure, head, &caller)),
+        };
+        let mut response = sent.map_err(|fault| error::unanswered(&fault, &departure, self.net.proxy(), &caller))?;
         let head =
             Head { status: response.status().as_u16(), headers: response.headers().clone(), at: SystemTime::now() };
         if let Some(call) = &self.call {
@@ -216,8 +223,8 @@ pub(super) async fn read(
     let mut body = BytesMut::new();
     loop {
         match timeout(limits.idle, response.chunk()).await {
-            Err(_) => return Err(error::too_slow("no byte", limits.idle, caller)),
-            Ok(Err(fault)) => return Err(error::transport(&fault, caller, limits.connect)),
+            Err(_) => return Err(error::stalled("no byte", limits.idle, caller)),
+            Ok(Err(fault)) => return Err(error::cut(&fault, caller)),
             Ok(Ok(None)) => return Ok((body.freeze(), false)),
             Ok(Ok(Some(piece))) => {
                 let room = most - body.len();
@@ -300,7 +307,7 @@ impl http_body::Body for Watched {
         let polled = Pin::new(&mut this.body).poll_frame(context);
         let Poll::Ready(frame) = polled else {
             if this.silence.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Some(Err(error::too_slow(
+                return Poll::Ready(Some(Err(error::stalled(
                     "no byte",
                     this.call.limits.idle,
                     &this.call.whose.caller(),
@@ -316,7 +323,7 @@ impl http_body::Body for Watched {
                 }
                 Ok(frame)
             }
-            Err(fault) => Err(error::transport(&fault, &this.call.whose.caller(), this.call.limits.connect)),
+            Err(fault) => Err(error::cut(&fault, &this.call.whose.caller())),
         }))
     }
 }

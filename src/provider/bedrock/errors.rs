@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::connector::{Call, Head};
 use super::{credentials, region};
-use crate::domain::failure::{ErrorClass, Failure, Repeat};
+use crate::domain::failure::{ErrorClass, Failure, Repeat, Replace};
 use crate::provider::error;
 use crate::wire::contract::{ApiError, DecodeError};
 use crate::wire::errors;
@@ -233,7 +233,7 @@ fn exception(name: &str, payload: &[u8], began: bool, place: &Place<'_>) -> Fail
     let failure = told(api, None, value["originalStatusCode"].as_u64(), place);
     // As the only thing that came, these refuse as their HTTP twins do.
     let refusal = matches!(name, "throttlingException" | "validationException");
-    if began || !refusal { failure.maybe_billed() } else { failure }
+    error::inside(failure, refusal, began)
 }
 
 fn told(mut api: ApiError, head: Option<&Head>, original: Option<u64>, place: &Place<'_>) -> Failure {
@@ -259,7 +259,7 @@ fn told(mut api: ApiError, head: Option<&Head>, original: Option<u64>, place: &P
         failure.advice = Some(place.fill(&routing(&words, place).unwrap_or_else(|| rule.advice.to_owned())));
         failure.repeat = rule.again.map_or(failure.repeat, |again| if again { Repeat::Often } else { Repeat::Never });
         if rule.billed {
-            failure = failure.maybe_billed();
+            failure = failure.maybe_billed().replaces(Replace::Always);
         }
     }
     failure
@@ -429,6 +429,7 @@ mod tests {
     use super::{Place, elsewhere};
     use crate::domain::failure::{ErrorClass, Failure};
     use crate::provider::catalog::Catalog;
+    use crate::provider::departure::Departure;
     use crate::provider::{Choice, Limits};
 
     #[test]
@@ -438,7 +439,7 @@ mod tests {
             let host = format!("bedrock-runtime.{region}.amazonaws.com");
             let failure = Failure::new(ErrorClass::Network, format!("{host}: no such host (name not known)"));
             let whose = Whose { row: row.clone(), model: "m".into(), host, credential: "AWS_ACCESS_KEY_ID".into() };
-            let call = Call::new(Arc::new(whose), Limits::default(), true);
+            let call = Call::new(Arc::new(whose), Limits::default(), true, &Departure::default());
             let found = super::credentials::find(&Choice::default(), &|_| None);
             let place = Place { call: &call, region, found: &found };
             assert_eq!(elsewhere(failure, &place).class, class);

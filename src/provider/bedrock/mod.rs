@@ -31,7 +31,7 @@ use super::catalog::Row;
 use super::http::{host_of, moved_base, parse_base};
 use super::key::Redactor;
 use super::net::{Net, is_loopback};
-use super::{Choice, Draft, Env, Limits, error};
+use super::{Choice, Draft, Env, Errand, Limits, error};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::{ModelFacts, ModelName};
@@ -198,7 +198,7 @@ impl Bedrock {
     ///
     /// # Errors
     /// A [`Failure`] that says whether it may have cost money.
-    pub async fn send(&self, request: &ChatRequest, limits: &Limits) -> Result<Arriving, Failure> {
+    pub async fn send(&self, request: &ChatRequest, limits: &Limits, errand: Errand<'_>) -> Result<Arriving, Failure> {
         let mut notes = Vec::new();
         let mut stream = self.stream;
         if !self.facts.streams {
@@ -207,8 +207,8 @@ impl Bedrock {
         let (client, region) = self.client(limits).await?;
         let mut clock_mended = false;
         loop {
-            let call = Arc::new(Call::new(self.whose(region), limits_of(limits, stream), stream));
-            let mut failure = match self.attempt(request, client, region, &call).await {
+            let call = Arc::new(Call::new(self.whose(region), limits_of(limits, stream), stream, errand.departure));
+            let mut failure = match self.attempt(request, client, region, &call, errand.id).await {
                 Ok(arriving) => return Ok(arriving.noting(notes)),
                 Err(failure) => failure,
             };
@@ -239,8 +239,10 @@ impl Bedrock {
         client: &Client,
         region: &str,
         call: &Arc<Call>,
+        id: &str,
     ) -> Result<Arriving, Failure> {
-        let encoded = self.encode(request, call.streamed)?;
+        let mut encoded = self.encode(request, call.streamed)?;
+        name_the_call(&mut encoded.body, id);
         let body = encoded.body.to_string();
         // The SDK wrote a body without messages: ours takes its place before it is signed.
         let fill = move |request: &mut HttpRequest| {
@@ -324,6 +326,17 @@ impl Bedrock {
             config = config.bearer_token(Token::new(key.expose(), None)).auth_scheme_preference(preference);
         }
         config.http_client(wire).build()
+    }
+}
+
+/// Puts our id of the call where invocation logs keep it: `requestMetadata`, a field of both operations
+/// (aws-sdk-bedrockruntime 1.153), beside what the user put there. It takes 16 pairs.
+fn name_the_call(body: &mut serde_json::Value, id: &str) {
+    const PAIRS_MAX: usize = 16;
+    let Some(body) = body.as_object_mut() else { return };
+    let metadata = body.entry("requestMetadata").or_insert_with(|| serde_json::json!({}));
+    if let Some(pairs) = metadata.as_object_mut().filter(|pairs| pairs.len() < PAIRS_MAX) {
+        pairs.insert("llmx-call".into(), id.into());
     }
 }
 
@@ -441,7 +454,7 @@ impl Arriving {
         let limit = self.call.limits.content;
         let left = limit.saturating_sub(self.last_content.elapsed());
         let received = match timeout(left, stream.recv()).await {
-            Err(_) => return Err(error::too_slow("nothing but empty data", limit, &self.call.whose.caller())),
+            Err(_) => return Err(error::stalled("nothing but empty data", limit, &self.call.whose.caller())),
             Ok(received) => received,
         };
         let unknown = std::mem::take(&mut self.call.seen().unknown);
@@ -483,5 +496,27 @@ impl Arriving {
         self.ended = true;
         self.reader.end(out);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::name_the_call;
+
+    #[test]
+    fn the_calls_id_goes_beside_what_the_user_put_there() {
+        let named = |mut body: Value| {
+            name_the_call(&mut body, "id-7");
+            body["requestMetadata"].clone()
+        };
+        assert_eq!(named(json!({})), json!({"llmx-call": "id-7"}));
+        assert_eq!(named(json!({"requestMetadata": {"team": "a"}})), json!({"team": "a", "llmx-call": "id-7"}));
+        // What is no map is the service's to refuse, and seventeen pairs would be refused as well.
+        assert_eq!(named(json!({"requestMetadata": "a"})), json!("a"));
+        let full: Value =
+            (0..16).map(|pair| (format!("k{pair}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+        assert_eq!(named(json!({"requestMetadata": full})), full);
     }
 }

@@ -1,0 +1,341 @@
+//! What keeps a call from costing more than it may, and what follows one that failed, as the built binary does it.
+
+mod common;
+
+use common::binary::{Done, KEY, Llmx};
+use common::bodies::{DONE, chat_stream, event, says};
+use common::server::{Script, Server};
+use llmx::domain::money::Usd;
+use serde_json::{Value, json};
+
+/// A ledger that outlives the runs.
+struct Books {
+    folder: tempfile::TempDir,
+}
+
+impl Books {
+    fn new() -> Books {
+        Books { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn llmx(&self, args: &[&str]) -> Llmx {
+        Llmx::new(args).env("LLMX_DB", self.folder.path().join("ledger.db"))
+    }
+
+    /// A call to gpt-4o-mini at this server; what stands in for it is `other`. 2026-11-22: $0.15 for input and $0.6 for
+    /// output, each for a million tokens (openai.com/api/pricing).
+    fn ask(&self, server: &Server, other: &Server, args: &[&str]) -> Llmx {
+        self.llmx(&["chat", "-m", "openai/gpt-4o-mini", "Why?"])
+            .env("OPENAI_API_KEY", KEY)
+            .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
+            .env("GROQ_API_KEY", KEY)
+            .env("LLMX_GROQ_BASE_URL", other.url())
+            .args(args)
+    }
+
+    /// Every call, oldest first.
+    fn calls(&self) -> Vec<Value> {
+        let listed = self.llmx(&["logs", "-j", "-n", "100000"]).run().exits(0).json();
+        let mut calls = listed["calls"].as_array().expect("a list").clone();
+        calls.reverse();
+        calls
+    }
+
+    #[track_caller]
+    fn are_whole(&self) {
+        self.llmx(&["ledger", "check"]).run().exits(0);
+    }
+}
+
+/// A whole answer of Chat Completions that counts so many tokens.
+fn counted(text: &str, input: u64, output: u64) -> Script {
+    let usage = event(&json!({"choices": [], "usage": {"prompt_tokens": input, "completion_tokens": output,
+        "total_tokens": input + output}}));
+    let stop = event(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
+    Script::stream(format!("{}{stop}{usage}{DONE}", says(text)))
+}
+
+fn refused(status: u16) -> Script {
+    Script::json(status, r#"{"error": {"message": "no"}}"#)
+}
+
+fn never() -> Server {
+    Server::new(refused(500))
+}
+
+mod repeating {
+    use super::{Books, Script, Server, counted, json, never, refused};
+
+    #[test]
+    fn a_provider_that_fails_once_is_asked_again_and_both_attempts_are_booked() {
+        for status in [429, 500, 502, 503, 529, 409, 408] {
+            let (server, books) = (Server::of(vec![refused(status), counted("fine", 7, 5)]), Books::new());
+            let object = books.ask(&server, &never(), &["-j"]).run().exits(0).json();
+            assert_eq!((&object["text"], &object["timing"]["attempts"]), (&json!("fine"), &json!(2)), "{status}");
+            assert_eq!(object["earlier"][0]["error"]["status"], status);
+            let calls = books.calls();
+            assert_eq!((calls.len(), server.requests().len()), (2, 2), "{status}");
+            assert_eq!((&calls[0]["cost"]["basis"], &calls[0]["cost"]["usd"]), (&json!("nothing"), &json!("0")));
+            assert_eq!(calls[1]["retry_of"], calls[0]["id"], "{status}");
+            books.are_whole();
+        }
+    }
+
+    #[test]
+    fn retries_are_as_many_as_were_asked_for_and_two_by_default() {
+        for (args, requests) in
+            [(&[][..], 3), (&["--retries", "0"][..], 1), (&["--retries", "1"][..], 2), (&["--retries", "5"][..], 6)]
+        {
+            let (server, books) = (Server::new(refused(503)), Books::new());
+            let done = books.ask(&server, &never(), args).run().exits(6);
+            assert_eq!((server.requests().len(), books.calls().len()), (requests, requests), "{args:?}");
+            assert_eq!(done.err.matches("; again in").count(), requests - 1, "{}", done.err);
+        }
+    }
+
+    #[test]
+    fn what_waiting_does_not_mend_is_asked_once() {
+        for (status, body, code) in [
+            (400, r#"{"error": {"message": "no"}}"#, 1),
+            (401, r#"{"error": {"message": "no"}}"#, 3),
+            (403, r#"{"error": {"message": "no"}}"#, 4),
+            (404, r#"{"error": {"message": "no"}}"#, 4),
+            (429, r#"{"error": {"message": "no", "code": "insufficient_quota"}}"#, 5),
+            (429, r#"{"error": {"message": "Rate limit reached: 200000 tokens per day"}}"#, 5),
+            (504, r#"{"error": {"message": "no"}}"#, 6),
+        ] {
+            let (server, books) = (Server::new(Script::json(status, body)), Books::new());
+            books.ask(&server, &never(), &[]).run().exits(code);
+            assert_eq!((server.requests().len(), books.calls().len()), (1, 1), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_servers_wait_is_waited_and_one_that_is_too_long_ends_the_call() {
+        let wait = |millis: &str| Script::head(429, &[("retry-after-ms", millis), ("content-length", "0")]);
+        let (server, books) = (Server::of(vec![wait("15"), counted("fine", 7, 5)]), Books::new());
+        let object = books.ask(&server, &never(), &["-j"]).run().exits(0).json();
+        let waited = object["earlier"][0]["timing"]["waited_ms"].as_u64().expect("a number");
+        assert!((15..=17).contains(&waited), "{waited}");
+        let (server, books) = (Server::new(wait("3600000")), Books::new());
+        books.ask(&server, &never(), &[]).run().exits(5);
+        assert_eq!(server.requests().len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_asked_again_once_a_token_was_shown() {
+        let begun = Script::events().piece(super::says("It ")).reset();
+        let (server, books) = (Server::of(vec![begun, counted("fine", 7, 5)]), Books::new());
+        books.ask(&server, &never(), &[]).run().exits(6).prints("It \n");
+        assert_eq!((server.requests().len(), books.calls().len()), (1, 1));
+    }
+}
+
+mod standing_in {
+    use super::{Books, Script, Server, chat_stream, counted, json, refused};
+
+    #[test]
+    fn another_model_is_asked_where_the_first_cannot_answer_and_that_is_said() {
+        for (status, requests) in [(403, 1), (404, 1), (402, 1), (503, 3), (429, 3), (504, 1)] {
+            let (server, other) = (Server::new(refused(status)), Server::new(chat_stream_script()));
+            let books = Books::new();
+            let done = books.ask(&server, &other, &["--fallback", "groq/llama-3.3-70b-versatile"]).run().exits(0);
+            done.prints("Hello\n").says(&["openai/gpt-4o-mini", "asking groq/llama-3.3-70b-versatile instead"]);
+            assert_eq!((server.requests().len(), other.requests().len()), (requests, 1), "{status}");
+            let calls = books.calls();
+            assert_eq!(calls.len(), requests + 1, "{status}");
+            assert_eq!(calls[requests]["provider"], "groq");
+            assert_eq!(calls[requests]["retry_of"], calls[0]["id"]);
+        }
+    }
+
+    fn chat_stream_script() -> Script {
+        Script::stream(chat_stream("Hello"))
+    }
+
+    #[test]
+    fn what_would_fail_there_as_well_is_not_asked_again() {
+        for status in [400, 401] {
+            let (server, other) = (Server::new(refused(status)), Server::new(chat_stream_script()));
+            let books = Books::new();
+            books.ask(&server, &other, &["--fallback", "groq/llama-3.3-70b-versatile"]).run();
+            assert_eq!((server.requests().len(), other.requests().len()), (1, 0), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_too_long_is_not_waited_where_another_model_can_answer() {
+        let limited = Script::head(429, &[("retry-after", "3600"), ("content-length", "0")]);
+        let (server, other) = (Server::new(limited), Server::new(chat_stream_script()));
+        let books = Books::new();
+        books.ask(&server, &other, &["--fallback", "groq/llama-3.3-70b-versatile"]).run().exits(0).prints("Hello\n");
+        assert_eq!(server.requests().len(), 1);
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_goes_only_to_a_model_with_a_larger_window() {
+        let long = Script::json(400, r#"{"error": {"message": "no", "code": "context_length_exceeded"}}"#);
+        // 2026-11-22: 128,000 tokens for gpt-4o-mini, 1,047,576 for gpt-4.1-mini, 131,072 for Llama 3.3 at Groq.
+        for (other, asked) in [("openai/gpt-4.1-mini", true), ("openai/gpt-4o", false)] {
+            let server = Server::of(vec![long.clone(), counted("fine", 7, 5)]);
+            let books = Books::new();
+            let done = books.ask(&server, &super::never(), &["--fallback", other]).run();
+            assert_eq!(
+                (done.code == 0, server.requests().len()),
+                (asked, 1 + usize::from(asked)),
+                "{other}: {}",
+                done.err
+            );
+        }
+    }
+
+    #[test]
+    fn a_filter_that_refused_is_gone_around_only_where_the_user_asks() {
+        let filtered = Script::json(400, r#"{"error": {"message": "no", "code": "content_filter"}}"#);
+        for (on, code) in [("", 7), ("on = [\"content-filter\"]", 0)] {
+            let (server, other) = (Server::new(filtered.clone()), Server::new(chat_stream_script()));
+            let config = format!("[fallback]\nmodels = [\"groq/llama-3.3-70b-versatile\"]\n{on}\n");
+            Books::new().ask(&server, &other, &[]).config(&config).run().exits(code);
+        }
+    }
+
+    #[test]
+    fn a_stand_in_that_cannot_be_asked_from_here_is_left_out_and_that_is_said() {
+        let (server, other) = (Server::new(refused(503)), super::never());
+        let done =
+            Books::new().ask(&server, &other, &["--fallback", "mistral/mistral-large-latest", "-j"]).run().exits(6);
+        assert_eq!(done.json()["timing"]["attempts"], json!(3));
+        done.says(&["the fallback mistral/mistral-large-latest is left out"]);
+    }
+}
+
+mod max_cost {
+    use super::{Books, Server, counted, event, json, never, says};
+    use crate::common::server::Script;
+
+    #[test]
+    fn a_call_that_may_cost_more_is_sent_with_a_lower_cap_and_that_is_said() {
+        let (server, books) = (Server::new(counted("fine", 7, 5)), Books::new());
+        // Without a cap the model's own holds: 16,384 tokens, $0.0098.
+        let done = books.ask(&server, &never(), &["--max-cost", "0.001"]).run().exits(0);
+        done.says(&["a budget leaves room for an answer of", "lowered from 16384"]);
+        let body = server.request().json();
+        let cap = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64()).expect("a cap");
+        // $0.001 pays for 1,666 tokens of output at most.
+        assert!((256..=1666).contains(&cap), "{cap}");
+        assert_eq!(books.calls()[0]["clipped_from"], 16_384);
+    }
+
+    #[test]
+    fn what_leaves_too_little_room_is_refused_and_nothing_is_sent() {
+        for args in [&["--max-cost", "0.0001"][..], &["--max-cost", "0.001", "--no-clip"][..], &["--max-cost", "0"][..]]
+        {
+            let (server, books) = (Server::new(counted("fine", 7, 5)), Books::new());
+            let done = books.ask(&server, &never(), args).run().exits(8).prints("");
+            done.says(&["--max-cost", "nothing was sent", "try:"]);
+            assert_eq!((server.connections(), books.calls().len()), (0, 0), "{args:?}");
+            let refused = books.llmx(&["logs", "--refused", "-j"]).run().exits(0).json();
+            assert_eq!(refused["refused"].as_array().map(Vec::len), Some(1), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_passes_it_all_the_same_is_stopped_and_booked() {
+        let word = |model: &str| {
+            event(
+                &json!({"id": "c1", "model": model, "choices": [{"index": 0, "delta": {"content": "a word too much "}}]}),
+            )
+        };
+        // The second server says that another model answers, which has no price.
+        for (model, basis) in [("gpt-4o-mini-2024-07-18", "estimated"), ("m-1", "unpriced")] {
+            let (server, books) = (Server::new(Script::events().forever(word(model))), Books::new());
+            let done = books.ask(&server, &never(), &["--max-cost", "0.0005", "-j"]).run().exits(8);
+            let error = &done.json()["error"];
+            assert_eq!((&error["class"], &error["may_be_billed"]), (&json!("budget"), &json!(true)), "{error}");
+            assert!(error["message"].as_str().is_some_and(|message| message.contains("--max-cost")), "{error}");
+            server.await_disconnect();
+            assert_eq!(books.calls()[0]["cost"]["basis"], basis);
+            books.are_whole();
+        }
+    }
+
+    #[test]
+    fn a_price_that_nobody_knows_is_refused() {
+        let (server, books) = (Server::new(counted("fine", 7, 5)), Books::new());
+        let args = ["chat", "-m", "openai/gpt-99-never", "--max-cost", "5", "-j", "hi"];
+        let llmx = books.llmx(&args).env("OPENAI_API_KEY", super::KEY).env("OPENAI_BASE_URL", server.url());
+        let object = llmx.run().exits(8).json();
+        assert_eq!(object["error"]["request_sent"], false, "{object}");
+        assert_eq!(server.connections(), 0);
+    }
+
+    #[test]
+    fn an_answer_that_ends_at_a_lowered_cap_says_that_a_budget_stopped_it() {
+        let stop = event(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}));
+        let server = Server::new(Script::stream(format!("{}{stop}{}", says("It "), super::DONE)));
+        let object = Books::new().ask(&server, &never(), &["--max-cost", "0.001", "-j"]).run().exits(0).json();
+        assert_eq!((&object["stopped"], &object["stop_reason"]), (&json!("budget"), &json!("length")));
+    }
+}
+
+mod cap {
+    use super::{Books, Done, Server, Usd, counted, never};
+
+    /// Three prices of an answer, in output tokens. At $0.6 a million and 7 tokens of prompt at $0.15.
+    const OUTPUTS: [u64; 3] = [40, 200, 400];
+
+    fn charge(output: u64) -> i64 {
+        7 * 150_000 + i64::try_from(output).expect("small") * 600_000
+    }
+
+    /// Uneven, and the same in every run.
+    fn uneven(seed: u64) -> u64 {
+        (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) >> 7
+    }
+
+    /// Processes at once, some of them killed at random points, against servers that count what they charge. The limit
+    /// pays for a part of them. `LLMX_CAP_ROUNDS` raises the number of rounds.
+    #[test]
+    fn what_two_hundred_processes_are_charged_never_passes_the_limit() {
+        let rounds = std::env::var("LLMX_CAP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2_u64);
+        for round in 0..rounds {
+            let servers = OUTPUTS.map(|output| Server::new(counted("fine", 7, output)));
+            let books = Books::new();
+            let limit = 4_000_000_000 + i64::try_from(uneven(round) % 4_000_000_000).expect("small");
+            let amount = format!("{}/day", Usd::from_picos(limit));
+            books.llmx(&["budget", "set", "cap", &amount]).run().exits(0);
+            let running: Vec<_> = (0..200)
+                .map(|number| {
+                    let seed = uneven(round * 1000 + number);
+                    let server = &servers[usize::try_from(seed % 3).expect("small")];
+                    // Two budgets, the other one asked first in every second process.
+                    let tight = format!("[budget.tight]\nlimit = \"{amount}\"\n");
+                    let llmx =
+                        books.ask(server, &never_asked(), &["--max-tokens", "400", "--no-clip", "--retries", "0"]);
+                    let llmx = if number % 2 == 0 { llmx.config(&tight) } else { llmx };
+                    (seed, llmx.spawn())
+                })
+                .collect();
+            let mut ended: Vec<Done> = Vec::new();
+            for (seed, running) in running {
+                if seed % 5 == 0 { running.kill() } else { ended.push(running.done()) }
+            }
+            for done in &ended {
+                assert!([0, 8].contains(&done.code), "{done:?}");
+            }
+            let charged: i64 = servers
+                .iter()
+                .zip(OUTPUTS)
+                .map(|(server, output)| i64::try_from(server.requests().len()).expect("few") * charge(output))
+                .sum();
+            assert!(charged <= limit, "charged {charged} of {limit}");
+            let answered = ended.iter().filter(|done| done.code == 0).count();
+            assert!(answered > 0 && ended.iter().any(|done| done.code == 8), "{answered} of {}", ended.len());
+            books.are_whole();
+        }
+    }
+
+    fn never_asked() -> Server {
+        never()
+    }
+}
