@@ -499,10 +499,14 @@ fn what_mends_it_is_printed_and_nothing_is_changed() {
 #[test]
 fn what_is_configured_and_what_was_used_is_tested_by_default() {
     let cloud = Cloud::new(0, cloud);
-    let config = format!("model = \"{}\"\n[alias]\nfast = \"sim/echo\"\n{}", model(NOVA), config(&cloud));
+    let config = format!(
+        "model = \"{}\"\n[alias]\nfast = \"sim/echo\"\n[group]\nall = [\"sim/lorem\"]\n{}",
+        model(NOVA),
+        config(&cloud)
+    );
     let done = test(&cloud, &["--json", "--no-search", "--provider", "bedrock-openai,sim"]).config(&config).run();
     let names: Vec<String> = classes(&done.json()).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, [model(NOVA), "sim/echo".to_owned()]);
+    assert_eq!(names, [model(NOVA), "sim/echo".to_owned(), "sim/lorem".to_owned()]);
     let done = test(&cloud, &["nova", "--json", "--provider", "bedrock-openai"]).config(&config).run().exits(0);
     assert_eq!(classes(&done.json()).len(), 1);
     let none = Llmx::new(&["test-access"]).run().exits(2).says(&["no provider has a credential here"]);

@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::departure::Departure;
 use super::http::{Http, host_of, joined};
 use super::{Limits, Provider, error};
 use crate::domain::chat::{ChatRequest, Message, Part, Role};

@@ -132,7 +132,8 @@ fn is_here(row: &Row, args: &TestAccessArgs) -> bool {
 
 fn of_config(desk: &Desk) -> Vec<ModelName> {
     let config = &desk.config;
-    let named = config.model.iter().chain(config.alias.values()).chain(&config.fallback.models);
+    let groups = config.group.values().flatten();
+    let named = config.model.iter().chain(config.alias.values()).chain(&config.fallback.models).chain(groups);
     let mut names: Vec<ModelName> = Vec::new();
     for name in named.filter_map(|name| desk.model(Some(name)).ok()) {
         if !names.contains(&name) {

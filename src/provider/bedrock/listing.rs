@@ -17,6 +17,7 @@ use super::connector::{Call, Head, Wire, read};
 use super::errors::{self, Place};
 use super::{Bedrock, credentials};
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::provider::departure::Departure;
 use crate::provider::listing::{Listed, Listing};
 use crate::provider::{Limits, error};
 use crate::wire::contract::DecodeError;
@@ -64,14 +65,17 @@ impl Bedrock {
         let text = format!("{base}{path}");
         let url = Url::parse(&text)
             .map_err(|error| Failure::new(ErrorClass::Config, format!("{text} is no URL: {error}")))?;
-        let call = Arc::new(Call::new(self.whose(region), *limits, false));
+        let departure = Departure::default();
+        let call = Arc::new(Call::new(self.whose(region), *limits, false, &departure));
         let place = Place { call: &call, region, found: &self.credentials };
         let headers = self.signed(&url, region, limits).await?;
         let caller = call.whose.caller();
         let asked = self.net.client(&url)?.get(url).headers(headers).send();
         let mut response = match timeout(limits.connect + limits.head, asked).await {
             Err(_) => return Err(Failure::new(ErrorClass::Timeout, format!("{base}: no listing in time"))),
-            Ok(Err(fault)) => return Err(free(error::transport(&fault, &caller, limits.connect))),
+            Ok(Err(fault)) => {
+                return Err(free(error::unanswered(&fault, &departure, self.net.proxy(), &caller)));
+            }
             Ok(Ok(response)) => response,
         };
         let head = Head::now(response.status().as_u16(), response.headers().clone());
