@@ -9,7 +9,7 @@ use super::ask::{Plan, plan, requested_tier};
 use super::meter::{Meter, outcome, together};
 use super::{Call, News, Show, Stopping, Target};
 use crate::domain::answer::Answer;
-use crate::domain::bill::{Bill, Outcome, Quote};
+use crate::domain::bill::{Basis, Bill, Outcome, Quote};
 use crate::domain::budget::{Alert, Claim};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
@@ -208,7 +208,9 @@ impl Attempt<'_, '_> {
         if let Some(purse) = self.call.guard.purse {
             let mut purse = purse.lock().unwrap_or_else(PoisonError::into_inner);
             purse.held = Usd::from_picos(purse.held.picos - held.unwrap_or_default().picos);
-            purse.spent = sum(purse.spent, bill.at_most.or(bill.total));
+            // A charge that nobody knows, or whose most nobody knows, is taken to be all that was held.
+            let sure = bill.total.filter(|_| bill.basis != Basis::Estimated);
+            purse.spent = sum(purse.spent, bill.at_most.or(sure).or(held.max(bill.total)));
         }
     }
 
