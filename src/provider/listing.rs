@@ -12,7 +12,6 @@ use super::http::{Http, host_of, joined};
 use super::{Limits, Provider, error};
 use crate::domain::chat::{ChatRequest, Message, Part, Role};
 use crate::domain::failure::{ErrorClass, Failure};
-use crate::provider::departure::Departure;
 use crate::wire::contract::{DecodeError, Dialect};
 
 /// Most of a listing that is read, in bytes: routers list hundreds of models with pages of text for each.
