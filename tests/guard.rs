@@ -176,7 +176,9 @@ mod standing_in {
     fn a_prompt_that_is_too_long_goes_only_to_a_model_with_a_larger_window() {
         let long = Script::json(400, r#"{"error": {"message": "no", "code": "context_length_exceeded"}}"#);
         // 2026-11-22: 128,000 tokens for gpt-4o-mini, 1,047,576 for gpt-4.1-mini, 131,072 for Llama 3.3 at Groq.
-        for (other, asked) in [("openai/gpt-4.1-mini", true), ("openai/gpt-4o", false)] {
+        for (other, asked) in
+            [("openai/gpt-4.1-mini", true), ("openai/gpt-4o", false), ("openai/gpt-4o,openai/gpt-4.1-mini", true)]
+        {
             let server = Server::of(vec![long.clone(), counted("fine", 7, 5)]);
             let books = Books::new();
             let done = books.ask(&server, &super::never(), &["--fallback", other]).run();

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::domain::bill::Quote;
 use crate::domain::budget::{Budget, Purse};
 use crate::domain::chat::{ChatEvent, ChatRequest};
-use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::failure::{ErrorClass, Failure, Replace};
 use crate::domain::model::ModelName;
 use crate::domain::report::{CallReport, Earlier, Stop};
 use crate::ledger::Ledger;
@@ -121,8 +121,8 @@ impl Call<'_> {
         let deadline = self.total.map(|total| began + total);
         let mut tries = Tries::default();
         let mut earlier = self.earlier.clone();
-        let mut targets = self.targets.iter().peekable();
-        let mut target = targets.next().ok_or_else(|| Failure::new(ErrorClass::Config, "no model is named"))?;
+        let none = || Failure::new(ErrorClass::Config, "no model is named");
+        let (mut target, mut others) = self.targets.split_first().ok_or_else(none)?;
         loop {
             let retry_of = earlier.first().map(|first| first.id.clone());
             let attempt = Attempt { call: self, target, retry_of, deadline };
@@ -132,8 +132,14 @@ impl Call<'_> {
             };
             let next = match (&report.failure, report.stopped) {
                 (Some(failure), None) if report.unbooked.is_none() => {
+                    // A prompt that is too long passes by the models that take no longer one.
+                    if failure.replace == Replace::Larger
+                        && let Some(at) = others.iter().position(|other| self.is_larger(other.name, target.name))
+                    {
+                        others = &others[at..];
+                    }
                     let other =
-                        targets.peek().map(|other| Other { is_larger: self.is_larger(other.name, target.name) });
+                        others.first().map(|other| Other { is_larger: self.is_larger(other.name, target.name) });
                     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
                     let shown = report.answer.has_content();
                     let elapsed = began.elapsed();
@@ -156,9 +162,9 @@ impl Call<'_> {
                     earlier.push(Earlier::of(report, wait));
                 }
                 (Next::Instead, Some(failure)) => {
-                    let Some(other) = targets.next() else { return Ok(told(report, earlier, began)) };
+                    let Some((other, rest)) = others.split_first() else { return Ok(told(report, earlier, began)) };
                     show(News::Instead { failure, from: target.name, to: other.name });
-                    target = other;
+                    (target, others) = (other, rest);
                     earlier.push(Earlier::of(report, Duration::ZERO));
                 }
                 (_, _) => return Ok(told(report, earlier, began)),
