@@ -5,6 +5,7 @@ mod common;
 #[path = "compare/screens.rs"]
 mod screens;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::binary::{KEY, Llmx};
@@ -491,6 +492,62 @@ fn a_matrix_sends_only_what_the_ledger_lacks() {
     let group = again["group"].as_str().expect("an id");
     let page = books.llmx(&["logs", "show", group]).run().exits(0);
     assert!(page.text().contains("Town 20") && page.text().contains("2 of 2 answered"), "{}", page.text());
+    books.are_whole();
+}
+
+#[test]
+fn a_matrix_that_was_killed_half_way_sends_only_what_is_missing() {
+    const PROMPTS: usize = 200;
+    const MODELS: usize = 5;
+    let half = PROMPTS / 2;
+    let books = Books::new();
+    let lines: String = (1..=PROMPTS).map(|at| format!("{{\"number\": {at}}}\n")).collect();
+    std::fs::write(books.path("numbers.jsonl"), lines).expect("written");
+    let file = books.path("numbers.jsonl").display().to_string();
+    // The first half is answered at once, the next request of each model waits: it is open when the command is killed.
+    let servers: Vec<Server> = (0..MODELS)
+        .map(|_| {
+            let waits = Script::bare().gate("go").raw("HTTP/1.1 200 OK\r\n\r\n");
+            let mut scripts = vec![whole("fine"); half];
+            scripts.push(waits.raw(format!("{}{}", says("fine"), stops())));
+            Server::of(scripts)
+        })
+        .collect();
+    let all: Vec<&Server> = servers.iter().collect();
+    let matrix = || books.compare(&all, &["--prompts", &file, "-j", "Is {{number}} prime?"]);
+
+    // In stages: no single wait is long.
+    let await_requests =
+        |counts: [usize; 2]| counts.map(|count| servers.iter().for_each(|server| server.await_requests(count)));
+    let running = matrix().spawn();
+    await_requests([half / 2, half + 1]);
+    running.kill();
+    let rows = books.rows();
+    let open = rows.iter().filter(|row| row["open"] == true).count();
+    assert_eq!((rows.len(), open), (MODELS * (half + 1), MODELS), "one call of each model was in flight");
+
+    servers.iter().for_each(|server| server.open("go"));
+    let running = matrix().spawn();
+    await_requests([half + half / 2, PROMPTS + 1]);
+    let done = running.done().exits(0).says(&["500 of 1000 calls stand in the ledger already"]);
+    let told = done.json();
+    assert_eq!((calls(&told).len(), told["cases"].as_array().map(Vec::len)), (MODELS * PROMPTS, Some(PROMPTS)));
+    assert!(calls(&told).iter().all(|call| call["text"] == "fine" && call["error"].is_null()));
+    // How often each cell was sent and how often it was answered.
+    let mut cells: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for row in books.rows() {
+        let (sent, answered) = cells.entry(row["tags"]["cell"].to_string()).or_default();
+        *sent += 1;
+        *answered += usize::from(row["cost"]["usd"] == WHOLE_USD);
+    }
+    assert_eq!(cells.len(), MODELS * PROMPTS);
+    assert!(cells.values().all(|(_, answered)| *answered == 1), "{cells:?}");
+    assert_eq!(cells.values().filter(|(sent, _)| *sent == 2).count(), MODELS, "only what was in flight is sent twice");
+    assert!(cells.values().all(|(sent, _)| *sent <= 2), "{cells:?}");
+    assert!(servers.iter().all(|server| server.requests().len() == PROMPTS + 1));
+
+    matrix().run().exits(0).says(&["1000 of 1000 calls stand in the ledger already"]);
+    assert!(servers.iter().all(|server| server.requests().len() == PROMPTS + 1), "nothing is left to be sent");
     books.are_whole();
 }
 
