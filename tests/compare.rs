@@ -195,6 +195,10 @@ fn the_exit_code_says_what_became_of_all() {
         &["-m", "sim/echo", "--table", "--json"],
         &["-m", "sim/echo", "-o", "page.doc"],
         &["-m", "sim/echo", "-o", "no/such/page.md"],
+        &["-m", "sim/echo", "--require", "2"],
+        &["-m", "sim/echo", "--judge", "sim/lorem", "--criteria", " "],
+        &["-m", "sim/echo,route/auto"],
+        &["-m", "sim/echo", "--judge", "route/auto", "--criteria", "short"],
         &[],
     ] {
         exits(2, wrong);
@@ -251,6 +255,58 @@ fn a_group_of_the_configuration_stands_for_its_models() {
         .run()
         .exits(2)
         .says(&["the groups here are y"]);
+}
+
+#[test]
+fn a_route_is_no_model_that_could_be_compared() {
+    let server = Server::new(whole("hi"));
+    let config =
+        "model = \"route/auto\"\n[alias]\nours = \"route/auto\"\n[group]\nours = [\"sim/echo\", \"route/auto\"]\n";
+    for named in [&["-m", "sim/echo,route/auto"][..], &["-m", "ours"], &["-m", "group:ours"]] {
+        let told = Books::new().configured(&[&server], config, named).args(&["-j", "hi"]).run().exits(2);
+        assert_eq!(told.json()["error"]["class"], "config");
+        told.says(&["route/auto is a route", "try: name one of its models"]);
+    }
+    Books::new().configured(&[], config, &["hi"]).run().exits(2).says(&["route/auto is a route"]);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn nothing_is_sent_where_the_file_could_not_be_written() {
+    let server = Server::new(whole("hi"));
+    let too_long = format!("{}.md", "x".repeat(300));
+    let done = Books::new().compare(&[&server], &["-o", &too_long, "hi"]).run().exits(2);
+    done.says(&["nothing can be written there", "try: "]);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_fault_in_a_file_of_prompts_is_told_with_its_line() {
+    let says = |name: &str, text: &str, words: &[&str]| {
+        let llmx = Books::new().llmx(&["compare", "-m", "sim/echo", "--prompts", name]).file(name, text);
+        llmx.run().exits(2).says(words).says(&["nothing was sent"]);
+    };
+    says("a.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\":\n", &["a.jsonl:2: no JSON: ", " at column 10"]);
+    says("a.csv", "prompt,n\na,1\nb\n", &["a.csv:3: "]);
+    says("a.yaml", "- prompt: a\n- prompt: [b\n", &["a.yaml:"]);
+    says(
+        "b.yaml",
+        "- prompt: a\n- prompt: b\n  assert: nonsense\n",
+        &["b.yaml:2: ", "nonsense", "try: write contains:"],
+    );
+    says("c.csv", "", &["c.csv:1: there is no prompt in it"]);
+    let none = Books::new().llmx(&["compare", "-m", "sim/echo", "--prompts", "no.csv"]).run().exits(2);
+    none.says(&["no.csv: ", "nothing was sent", "try: give a file of JSON lines, CSV or YAML"]);
+}
+
+#[test]
+fn a_template_without_a_field_of_its_file_is_pointed_out() {
+    let ask = |prompt: &str| {
+        let llmx = Books::new().llmx(&["compare", "-m", "sim/echo", "--prompts", "c.csv", prompt]);
+        llmx.file("c.csv", "city\nParis\nRome\n").run().exits(0)
+    };
+    ask("Where is it?").says(&["all 2 prompts are the same: {{field}} stands for a field of the file"]);
+    ask("Where is {{city}}?").stays_quiet();
 }
 
 #[test]
