@@ -515,6 +515,33 @@ fn what_is_configured_and_what_was_used_is_tested_by_default() {
 }
 
 #[test]
+fn flags_that_fit_nothing_or_change_nothing_are_told() {
+    let test = |args: &[&str]| Llmx::new(&["test-access"]).args(args).run();
+    test(&["-m", "sim/echo", "--provider", "openai"]).exits(2).says(&["--models and --provider leave no model"]);
+    test(&["-m", "sim/echo", "--regions", "eu-west-1", "--profile", "dev"]).exits(0).says(&[
+        "--regions changes nothing for sim: no regions are known there",
+        "--profile changes nothing for sim: profiles are those of AWS",
+    ]);
+    test(&["-m", "route/auto"]).exits(2).says(&["route/auto is a route", "try: name one of its models"]);
+    test(&["-m", "group:none"]).exits(2).says(&["there is no group \"none\""]);
+    test(&["-m", "sim/echo", "--watch", "1x"]).exits(2).says(&["30s, 5m or 1h"]);
+    test(&[""]).exits(2);
+    let group = "[group]\nours = [\"sim/echo\", \"sim/lorem\"]\n";
+    let done = Llmx::new(&["test-access", "-m", "group:ours", "--json"]).config(group).run().exits(0);
+    assert_eq!(classes(&done.json()).len(), 2);
+}
+
+#[test]
+fn nothing_is_asked_where_the_file_could_not_be_written() {
+    let cloud = Cloud::new(0, cloud);
+    for path in [format!("{}.json", "x".repeat(300)), "no/such/report.json".to_owned()] {
+        let done = test(&cloud, &["-m", &model(NOVA), "-o", &path]).run().exits(2);
+        done.says(&["nothing was sent", "try: "]);
+    }
+    assert_eq!(cloud.asked(), []);
+}
+
+#[test]
 fn the_regions_of_a_row_of_ones_own_are_searched_as_well() {
     let cloud = Cloud::new(0, cloud);
     let host = |region: &str| format!("{region} = \"{}/{region}/v1\"", cloud.url());

@@ -5,6 +5,7 @@ mod common;
 #[path = "compare/screens.rs"]
 mod screens;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::binary::{KEY, Llmx};
@@ -194,6 +195,10 @@ fn the_exit_code_says_what_became_of_all() {
         &["-m", "sim/echo", "--table", "--json"],
         &["-m", "sim/echo", "-o", "page.doc"],
         &["-m", "sim/echo", "-o", "no/such/page.md"],
+        &["-m", "sim/echo", "--require", "2"],
+        &["-m", "sim/echo", "--judge", "sim/lorem", "--criteria", " "],
+        &["-m", "sim/echo,route/auto"],
+        &["-m", "sim/echo", "--judge", "route/auto", "--criteria", "short"],
         &[],
     ] {
         exits(2, wrong);
@@ -250,6 +255,58 @@ fn a_group_of_the_configuration_stands_for_its_models() {
         .run()
         .exits(2)
         .says(&["the groups here are y"]);
+}
+
+#[test]
+fn a_route_is_no_model_that_could_be_compared() {
+    let server = Server::new(whole("hi"));
+    let config =
+        "model = \"route/auto\"\n[alias]\nours = \"route/auto\"\n[group]\nours = [\"sim/echo\", \"route/auto\"]\n";
+    for named in [&["-m", "sim/echo,route/auto"][..], &["-m", "ours"], &["-m", "group:ours"]] {
+        let told = Books::new().configured(&[&server], config, named).args(&["-j", "hi"]).run().exits(2);
+        assert_eq!(told.json()["error"]["class"], "config");
+        told.says(&["route/auto is a route", "try: name one of its models"]);
+    }
+    Books::new().configured(&[], config, &["hi"]).run().exits(2).says(&["route/auto is a route"]);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn nothing_is_sent_where_the_file_could_not_be_written() {
+    let server = Server::new(whole("hi"));
+    let too_long = format!("{}.md", "x".repeat(300));
+    let done = Books::new().compare(&[&server], &["-o", &too_long, "hi"]).run().exits(2);
+    done.says(&["nothing can be written there", "try: "]);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_fault_in_a_file_of_prompts_is_told_with_its_line() {
+    let says = |name: &str, text: &str, words: &[&str]| {
+        let llmx = Books::new().llmx(&["compare", "-m", "sim/echo", "--prompts", name]).file(name, text);
+        llmx.run().exits(2).says(words).says(&["nothing was sent"]);
+    };
+    says("a.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\":\n", &["a.jsonl:2: no JSON: ", " at column 10"]);
+    says("a.csv", "prompt,n\na,1\nb\n", &["a.csv:3: "]);
+    says("a.yaml", "- prompt: a\n- prompt: [b\n", &["a.yaml:"]);
+    says(
+        "b.yaml",
+        "- prompt: a\n- prompt: b\n  assert: nonsense\n",
+        &["b.yaml:2: ", "nonsense", "try: write contains:"],
+    );
+    says("c.csv", "", &["c.csv:1: there is no prompt in it"]);
+    let none = Books::new().llmx(&["compare", "-m", "sim/echo", "--prompts", "no.csv"]).run().exits(2);
+    none.says(&["no.csv: ", "nothing was sent", "try: give a file of JSON lines, CSV or YAML"]);
+}
+
+#[test]
+fn a_template_without_a_field_of_its_file_is_pointed_out() {
+    let ask = |prompt: &str| {
+        let llmx = Books::new().llmx(&["compare", "-m", "sim/echo", "--prompts", "c.csv", prompt]);
+        llmx.file("c.csv", "city\nParis\nRome\n").run().exits(0)
+    };
+    ask("Where is it?").says(&["all 2 prompts are the same: {{field}} stands for a field of the file"]);
+    ask("Where is {{city}}?").stays_quiet();
 }
 
 #[test]
@@ -491,6 +548,62 @@ fn a_matrix_sends_only_what_the_ledger_lacks() {
     let group = again["group"].as_str().expect("an id");
     let page = books.llmx(&["logs", "show", group]).run().exits(0);
     assert!(page.text().contains("Town 20") && page.text().contains("2 of 2 answered"), "{}", page.text());
+    books.are_whole();
+}
+
+#[test]
+fn a_matrix_that_was_killed_half_way_sends_only_what_is_missing() {
+    const PROMPTS: usize = 200;
+    const MODELS: usize = 5;
+    let half = PROMPTS / 2;
+    let books = Books::new();
+    let lines: String = (1..=PROMPTS).map(|at| format!("{{\"number\": {at}}}\n")).collect();
+    std::fs::write(books.path("numbers.jsonl"), lines).expect("written");
+    let file = books.path("numbers.jsonl").display().to_string();
+    // The first half is answered at once, the next request of each model waits: it is open when the command is killed.
+    let servers: Vec<Server> = (0..MODELS)
+        .map(|_| {
+            let waits = Script::bare().gate("go").raw("HTTP/1.1 200 OK\r\n\r\n");
+            let mut scripts = vec![whole("fine"); half];
+            scripts.push(waits.raw(format!("{}{}", says("fine"), stops())));
+            Server::of(scripts)
+        })
+        .collect();
+    let all: Vec<&Server> = servers.iter().collect();
+    let matrix = || books.compare(&all, &["--prompts", &file, "-j", "Is {{number}} prime?"]);
+
+    // In stages: no single wait is long.
+    let await_requests =
+        |counts: [usize; 2]| counts.map(|count| servers.iter().for_each(|server| server.await_requests(count)));
+    let running = matrix().spawn();
+    await_requests([half / 2, half + 1]);
+    running.kill();
+    let rows = books.rows();
+    let open = rows.iter().filter(|row| row["open"] == true).count();
+    assert_eq!((rows.len(), open), (MODELS * (half + 1), MODELS), "one call of each model was in flight");
+
+    servers.iter().for_each(|server| server.open("go"));
+    let running = matrix().spawn();
+    await_requests([half + half / 2, PROMPTS + 1]);
+    let done = running.done().exits(0).says(&["500 of 1000 calls stand in the ledger already"]);
+    let told = done.json();
+    assert_eq!((calls(&told).len(), told["cases"].as_array().map(Vec::len)), (MODELS * PROMPTS, Some(PROMPTS)));
+    assert!(calls(&told).iter().all(|call| call["text"] == "fine" && call["error"].is_null()));
+    // How often each cell was sent and how often it was answered.
+    let mut cells: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for row in books.rows() {
+        let (sent, answered) = cells.entry(row["tags"]["cell"].to_string()).or_default();
+        *sent += 1;
+        *answered += usize::from(row["cost"]["usd"] == WHOLE_USD);
+    }
+    assert_eq!(cells.len(), MODELS * PROMPTS);
+    assert!(cells.values().all(|(_, answered)| *answered == 1), "{cells:?}");
+    assert_eq!(cells.values().filter(|(sent, _)| *sent == 2).count(), MODELS, "only what was in flight is sent twice");
+    assert!(cells.values().all(|(sent, _)| *sent <= 2), "{cells:?}");
+    assert!(servers.iter().all(|server| server.requests().len() == PROMPTS + 1));
+
+    matrix().run().exits(0).says(&["1000 of 1000 calls stand in the ledger already"]);
+    assert!(servers.iter().all(|server| server.requests().len() == PROMPTS + 1), "nothing is left to be sent");
     books.are_whole();
 }
 

@@ -270,6 +270,30 @@ impl Config {
 }
 
 impl Config {
+    /// Models as `-m` has them, groups replaced by their models; blank names count as none.
+    ///
+    /// # Errors
+    /// `config` for a group that is not known.
+    pub fn named(&self, flags: &[String]) -> Result<Vec<String>, Failure> {
+        let mut names = Vec::new();
+        for flag in flags.iter().map(|flag| flag.trim()).filter(|flag| !flag.is_empty()) {
+            match flag.strip_prefix("group:") {
+                None => names.push(flag.to_owned()),
+                Some(name) => names.extend(self.group.get(name).ok_or_else(|| self.no_group(name))?.iter().cloned()),
+            }
+        }
+        Ok(names)
+    }
+
+    fn no_group(&self, name: &str) -> Failure {
+        let known: Vec<&str> = self.group.keys().map(String::as_str).collect();
+        let advice = match known.as_slice() {
+            [] => format!("write it into config.toml: [group] {name} = [\"provider/model\", …]"),
+            known => format!("the groups here are {}", known.join(", ")),
+        };
+        Failure::new(ErrorClass::Config, format!("there is no group \"{name}\"; nothing was sent")).advise(advice)
+    }
+
     /// Whether prompt and answer of a call are kept: not with `--no-store`, `LLMX_STORE=metadata` or `store = "metadata"`.
     #[must_use]
     pub fn keeps_texts(&self, no_store: bool, env: Env<'_>) -> bool {
@@ -387,6 +411,16 @@ mod tests {
     use super::{Config, FallbackOn};
     use crate::domain::failure::ErrorClass;
     use crate::domain::route::Route;
+
+    #[test]
+    fn a_group_stands_for_its_models() {
+        let mut config = Config::default();
+        config.group.insert("cheap".into(), vec!["sim/echo".into(), "sim/lorem".into()]);
+        let flags = ["sim/error", " group:cheap", ""].map(str::to_owned);
+        assert_eq!(config.named(&flags).expect("known"), ["sim/error", "sim/echo", "sim/lorem"]);
+        let failure = config.named(&["group:dear".to_owned()]).expect_err("unknown");
+        assert_eq!((failure.class.exit_code(), failure.advice.as_deref()), (2, Some("the groups here are cheap")));
+    }
 
     fn read(user: &str, project: Option<&str>) -> Result<Config, crate::domain::failure::Failure> {
         let folder = tempfile::tempdir().expect("a folder");

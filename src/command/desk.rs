@@ -115,8 +115,12 @@ impl Desk {
     /// The model that is meant: by the flag, by `LLMX_MODEL`, by the project's or the user's file.
     ///
     /// # Errors
-    /// `config` where none is named anywhere: says which providers have credentials here; `not-found` for an unknown one.
+    /// `config` where none is named anywhere: says which providers have credentials here; `config` for a route;
+    /// `not-found` for an unknown one.
     pub fn model(&self, flag: Option<&str>) -> Result<ModelName, Failure> {
+        if let Some(route) = self.route(flag) {
+            return Err(no_model_but(&route));
+        }
         match self.wanted(flag) {
             Some(wanted) => self
                 .catalog
@@ -155,20 +159,22 @@ impl Desk {
             "no model is named: use -m provider/model, LLMX_MODEL, or model = \"…\" in config.toml",
         );
         match usable.iter().find(|row| !row.models.is_empty()).or(usable.first()) {
-            None => failure.advise(
-                "llmx chat -m sim/echo \"hello\" needs no key; `llmx providers` lists what can be used with one",
-            ),
+            None => failure.advise("-m sim/echo needs no key; `llmx providers` lists what can be used with one"),
             Some(first) => {
                 let names: Vec<&str> = usable.iter().map(|row| row.id.as_str()).collect();
                 let model = first.models.first().map_or("MODEL", String::as_str);
-                failure.advise(format!(
-                    "llmx chat -m {}/{model} …   (credentials here: {})",
-                    first.id,
-                    names.join(", ")
-                ))
+                failure.advise(format!("-m {}/{model}   (credentials here: {})", first.id, names.join(", ")))
             }
         }
     }
+}
+
+fn no_model_but(route: &str) -> Failure {
+    Failure::new(
+        ErrorClass::Config,
+        format!("route/{route} is a route, and here a model must be named: which it leads to depends on the prompt"),
+    )
+    .advise(format!("name one of its models: `llmx route explain -m route/{route} PROMPT` lists them"))
 }
 
 /// The defaults with what the user's file sets laid over them.

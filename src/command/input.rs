@@ -22,7 +22,7 @@ pub async fn request(args: &InputArgs, desk: &Desk) -> Result<ChatRequest, Failu
     let request = template(args, desk).await?;
     if request.messages.iter().all(|message| message.parts.is_empty()) {
         return Err(input("there is nothing to ask: no prompt, and nothing on standard input")
-            .advise("llmx chat -m MODEL \"your prompt\", or pipe text in; nothing was sent"));
+            .advise("write it behind the options, or pipe text in; nothing was sent"));
     }
     Ok(request)
 }

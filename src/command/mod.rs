@@ -19,6 +19,7 @@ pub mod schema;
 pub mod signals;
 pub mod test_access;
 pub mod who;
+pub mod written;
 
 use std::path::PathBuf;
 

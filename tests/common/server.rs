@@ -287,7 +287,13 @@ impl Server {
 
     /// Waits until the request is here.
     pub fn await_request(&self) {
-        assert!(self.shared.until(|state| !state.requests.is_empty()), "no request came");
+        self.await_requests(1);
+    }
+
+    /// Waits until so many requests are here.
+    pub fn await_requests(&self, count: usize) {
+        let came = self.shared.until(|state| state.requests.len() >= count);
+        assert!(came, "of {count} requests {} came", self.shared.state().requests.len());
     }
 
     /// Waits until the peer of the first connection has gone.

@@ -32,7 +32,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "MODEL", requires = "criteria")]
     pub judge: Option<String>,
     /// What the judge goes by
-    #[arg(long, value_name = "TEXT", requires = "judge")]
+    #[arg(long, value_name = "TEXT", requires = "judge", value_parser = criteria)]
     pub criteria: Option<String>,
     /// Ask every model so often; tells the median, and from five runs on the spread
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -108,6 +108,10 @@ impl CompareArgs {
             SortArg::First => Sort::First,
         })
     }
+}
+
+fn criteria(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("say what makes an answer better".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn require(text: &str) -> Result<Require, String> {

@@ -26,7 +26,7 @@ use crate::command::desk::{self, Desk, env};
 use crate::command::{colour, config, input, schema, signals};
 use crate::domain::chat::{ChatRequest, Message, Part, Schema};
 use crate::domain::comparison::assertion::Assertion;
-use crate::domain::comparison::{Comparison, Judgement, Lane, Run, verdict};
+use crate::domain::comparison::{Comparison, Judgement, Lane, Require, Run, verdict};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::domain::report::{CallReport, Stop};
@@ -84,8 +84,15 @@ pub fn run(args: &CompareArgs) -> Result<u8, Failure> {
 async fn compared(args: &CompareArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
     let desk = Desk::open(&args.global, args.call.ca_file.clone())?;
     let (contenders, mut notes) = lanes::contenders(args, &desk)?;
+    if let Require::AtLeast(count) = args.require
+        && count > contenders.len()
+    {
+        let said = format!("--require {count}: only {} take part; nothing was sent", contenders.len());
+        return Err(Failure::new(ErrorClass::Config, said).advise("name more models, or require fewer"));
+    }
     files::check(&args.output)?;
     let asked = Asked::read(args, &desk).await?;
+    notes.extend(asked.sameness());
     if args.estimate {
         return estimated(args, &contenders, &asked, terminal);
     }
@@ -183,12 +190,21 @@ impl Asked {
         for case in cases {
             let mut own = all.clone();
             for text in &case.asserts {
-                own.push(Assertion::parse(text, schema::read)?);
+                own.push(Assertion::parse(text, schema::read).map_err(|failure| case.at_fault(file, failure))?);
             }
             asked.requests.push(case.request);
             asked.assertions.push(own);
         }
         Ok(asked)
+    }
+
+    /// That a file asks the same again and again: a template without a variable is more likely than that wish.
+    fn sameness(&self) -> Option<String> {
+        let (first, others) = self.requests.split_first()?;
+        let same = !others.is_empty() && others.iter().all(|other| other == first);
+        same.then(|| {
+            format!("all {} prompts are the same: {{{{field}}}} stands for a field of the file", self.requests.len())
+        })
     }
 }
 

@@ -34,10 +34,21 @@ const DEPTH_MAX: usize = 64;
 /// One prompt of a matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
+    /// Where it begins in the file.
+    pub line: usize,
     pub name: String,
     pub request: ChatRequest,
     /// Assertions on this case's answers, as they are written.
     pub asserts: Vec<String>,
+}
+
+impl Case {
+    /// The failure with the place in the file.
+    #[must_use]
+    pub fn at_fault(&self, file: &str, mut failure: Failure) -> Failure {
+        failure.message = format!("{file}:{}: {}; nothing was sent", self.line, failure.message);
+        failure
+    }
 }
 
 /// The text of a file of prompts.
@@ -45,7 +56,10 @@ pub struct Case {
 /// # Errors
 /// `config` where it cannot be read, is no UTF-8 or is too large.
 pub fn load(file: &str) -> Result<String, Failure> {
-    let wrong = |reason: String| Failure::new(ErrorClass::Config, format!("--prompts {file}: {reason}"));
+    let wrong = |reason: String| {
+        Failure::new(ErrorClass::Config, format!("--prompts {file}: {reason}; nothing was sent"))
+            .advise("give a file of JSON lines, CSV or YAML")
+    };
     let mut bytes = Vec::new();
     let open = std::fs::File::open(file).map_err(|error| wrong(error.to_string()))?;
     open.take(INPUT_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
@@ -167,7 +181,7 @@ fn case(file: &str, at: usize, row: Row, base: &ChatRequest, template: Option<&s
         Some(message) => message.parts.insert(0, Part::Text(prompt)),
         None => request.messages.push(Message { role: Role::User, parts: vec![Part::Text(prompt)] }),
     }
-    Ok(Case { name: name.unwrap_or_else(|| format!("#{}", at + 1)), request, asserts })
+    Ok(Case { line, name: name.unwrap_or_else(|| format!("#{}", at + 1)), request, asserts })
 }
 
 /// `Err` where it is no text.
@@ -292,7 +306,11 @@ fn add(file: &str, rows: &mut Vec<Row>, row: Row) -> Result<(), Failure> {
 fn json_lines(file: &str, text: &str) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let value = serde_json::from_str(line).map_err(|error| wrong(file, at + 1, format!("no JSON: {error}")))?;
+        let value = serde_json::from_str(line).map_err(|error| {
+            // Its own line is always the first.
+            let reason = error.to_string().replace(" at line 1 column ", " at column ");
+            wrong(file, at + 1, format!("no JSON: {reason}"))
+        })?;
         add(file, &mut rows, fields(file, at + 1, value)?)?;
     }
     Ok(rows)

@@ -17,7 +17,7 @@ pub struct TestAccessArgs {
     #[command(flatten)]
     pub global: GlobalArgs,
     /// Only models whose names hold one of these; also models that a provider with a credential here is known for
-    #[arg(value_name = "PATTERN")]
+    #[arg(value_name = "PATTERN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub pattern: Vec<String>,
     /// Every known model of every provider with a credential here
     #[arg(long)]
@@ -25,11 +25,11 @@ pub struct TestAccessArgs {
     /// Only these providers, also without a credential; repeat or separate by commas
     #[arg(long, value_name = "PROVIDER", value_delimiter = ',')]
     pub provider: Vec<String>,
-    /// Exactly these models: provider/model[@region], an alias or a fragment
+    /// Exactly these models: provider[@region]/model, an alias, a fragment or group:NAME
     #[arg(short = 'm', long = "models", visible_alias = "model", value_name = "MODEL", value_delimiter = ',')]
     pub models: Vec<String>,
     /// Each model in each of these regions; `all`: those that are known of its cloud
-    #[arg(long, visible_alias = "region", value_name = "REGION|all", value_delimiter = ',')]
+    #[arg(long, visible_alias = "region", value_name = "REGION|all", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub regions: Vec<String>,
     /// Each model with each of these credential profiles (AWS)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

@@ -20,7 +20,7 @@ use together::Gate;
 
 use crate::command::calling::Calling;
 use crate::command::desk::{self, Desk, env};
-use crate::command::{colour, signals};
+use crate::command::{colour, signals, written};
 use crate::domain::access::{AccessReport, Depth, exit_code};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::money::Usd;
@@ -61,7 +61,10 @@ pub fn run(args: &TestAccessArgs) -> Result<u8, Failure> {
 
 async fn test(args: &TestAccessArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
     // Before anything is paid for.
-    args.output.as_deref().map(kind).transpose()?;
+    if let Some(path) = &args.output {
+        kind(path)?;
+        written::check(path)?;
+    }
     let desk = Desk::open(&args.global, args.ca_file.clone())?;
     let stopping = signals::stopped();
     tokio::pin!(stopping);
@@ -119,7 +122,7 @@ async fn round(
         group: uuid::Uuid::now_v7().to_string(),
     };
     let opened: Vec<Opened> = cells.iter().map(|cell| bench.open(cell.clone())).collect();
-    warn(&bench, &opened);
+    warn(&bench, select::not_honoured(args, &cells).into_iter().chain(opened.iter().flat_map(Opened::warnings)));
     let most = announce(&bench, &opened, "");
     let mut probes = match depth {
         Depth::Keys => opened.iter().map(probe::here).collect(),
@@ -170,9 +173,9 @@ fn recent(
 }
 
 /// What must be known before anything is sent, each sentence once.
-fn warn(bench: &Bench<'_>, opened: &[Opened]) {
+fn warn(bench: &Bench<'_>, warnings: impl Iterator<Item = String>) {
     let mut said: Vec<String> = Vec::new();
-    for warning in opened.iter().flat_map(Opened::warnings) {
+    for warning in warnings {
         if !said.contains(&warning) {
             said.push(warning);
         }
@@ -200,10 +203,11 @@ fn announce(bench: &Bench<'_>, opened: &[Opened], why: &str) -> Usd {
 fn show(report: &AccessReport, args: &TestAccessArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
     let classes: Vec<_> = report.probes.iter().map(|probed| probed.access.class).collect();
     let code = exit_code(&classes, args.fail_on());
-    if let Some(path) = &args.output {
-        write(path, report, code)?;
+    let kept = args.output.as_deref().map_or(Ok(()), |path| write(path, report, code));
+    if let Err(failure) = &kept {
+        let _ = terminal.note(&format!("{}\n", crate::render::call::failure(None, failure)));
     }
-    let written = if args.json {
+    let shown = if args.json {
         terminal.show(&json_line(&face::object(report, code)))
     } else {
         let style =
@@ -211,7 +215,9 @@ fn show(report: &AccessReport, args: &TestAccessArgs, terminal: &mut Terminal) -
         let text = face::table(report, style);
         terminal.show(&text)
     };
-    match written {
+    match shown {
+        // What was asked for is not there.
+        Ok(Written::All) if code == 0 && kept.is_err() => Ok(1),
         Ok(Written::All) => Ok(code),
         Ok(Written::Closed) => Ok(Stop::ClosedPipe.exit_code()),
         Err(error) => Err(Failure::new(ErrorClass::InvalidRequest, error.to_string())),
@@ -239,6 +245,5 @@ fn write(path: &Path, report: &AccessReport, code: u8) -> Result<(), Failure> {
         Kind::Json => json_line(&face::object(report, code)),
         Kind::Junit => face::junit(report),
     };
-    std::fs::write(path, text)
-        .map_err(|error| Failure::new(ErrorClass::Config, format!("{} cannot be written: {error}", path.display())))
+    written::write(path, &text)
 }

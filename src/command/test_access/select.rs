@@ -60,8 +60,8 @@ pub fn cells(desk: &Desk, args: &TestAccessArgs, recent: &[ModelName]) -> Result
 }
 
 fn named(desk: &Desk, args: &TestAccessArgs) -> Result<Vec<ModelName>, Failure> {
-    let names = args.models.iter().map(|name| desk.model(Some(name.trim())));
-    let names: Vec<ModelName> = names.collect::<Result<_, _>>()?;
+    let names = desk.config.named(&args.models)?;
+    let names: Vec<ModelName> = names.iter().map(|name| desk.model(Some(name))).collect::<Result<_, _>>()?;
     let wanted = providers(desk, args)?;
     let fits = |name: &ModelName| wanted.is_empty() || wanted.contains(&name.provider);
     Ok(names.into_iter().filter(fits).collect())
@@ -156,10 +156,26 @@ fn of_recent(desk: &Desk, args: &TestAccessArgs, name: &ModelName) -> Option<Mod
     Some(if needs_region { name.clone() } else { bare })
 }
 
+/// Flags that say nothing of some of the models: one sentence each.
+pub fn not_honoured(args: &TestAccessArgs, cells: &[Cell]) -> Vec<String> {
+    let of = |flag: &str, why: &str, concerns: fn(&Row) -> bool| {
+        let others: BTreeSet<&str> =
+            cells.iter().filter(|cell| !concerns(&cell.row)).map(|cell| cell.row.id.as_str()).collect();
+        let others: Vec<&str> = others.into_iter().collect();
+        (!others.is_empty()).then(|| format!("{flag} changes nothing for {}: {why}", others.join(", ")))
+    };
+    let regions = (!args.regions.is_empty()).then(|| of("--regions", "no regions are known there", has_regions));
+    let profiles =
+        (!args.profile.is_empty()).then(|| of("--profile", "profiles are those of AWS", |row| row.auth == Auth::Aws));
+    regions.into_iter().chain(profiles).flatten().collect()
+}
+
+fn has_regions(row: &Row) -> bool {
+    matches!(row.auth, Auth::Aws | Auth::Google) || row.vars.contains_key("region") || !row.hosts.is_empty()
+}
+
 fn in_regions(row: &Row, name: ModelName, wanted: &[String]) -> Vec<ModelName> {
-    let has_regions =
-        matches!(row.auth, Auth::Aws | Auth::Google) || row.vars.contains_key("region") || !row.hosts.is_empty();
-    if wanted.is_empty() || !has_regions {
+    if wanted.is_empty() || !has_regions(row) {
         return vec![name];
     }
     let all = wanted.iter().any(|region| region.trim() == "all");
@@ -179,6 +195,10 @@ fn profiles(row: &Row, wanted: &[String]) -> Vec<Option<String>> {
 }
 
 fn nothing(args: &TestAccessArgs) -> Failure {
+    if !args.models.is_empty() {
+        return Failure::new(ErrorClass::Config, "there is nothing to test: --models and --provider leave no model")
+            .advise("name models of these providers, or leave one of the two flags out");
+    }
     if args.pattern.is_empty() {
         return Failure::new(ErrorClass::Config, "there is nothing to test: no provider has a credential here")
             .advise("`llmx providers` says which variable each wants; or name a model: --models openai/gpt-4o-mini");

@@ -1,0 +1,60 @@
+//! Files that a command writes beside its output: looked at before anything is sent, and written whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::domain::failure::{ErrorClass, Failure};
+
+/// Looks whether a file can be written there. Nothing is left behind.
+///
+/// # Errors
+/// `config` where its folder is not there or cannot be written into, or where it is a folder itself.
+pub fn check(path: &Path) -> Result<(), Failure> {
+    let wrong = |reason: &str, advice: &str| {
+        let said = format!("-o {}: {reason}; nothing was sent", path.display());
+        Failure::new(ErrorClass::Config, said).advise(advice)
+    };
+    if !folder(path).is_dir() {
+        return Err(wrong("there is no such folder", "make it first"));
+    }
+    if path.is_dir() {
+        return Err(wrong("this is a folder", "name a file in it"));
+    }
+    let tried = draft(path).and_then(|(draft, _)| fs::remove_file(draft));
+    tried.map_err(|error| wrong(&format!("nothing can be written there: {error}"), "choose another folder"))
+}
+
+/// Writes the file for its owner alone: what models answer may be confidential.
+///
+/// # Errors
+/// `invalid-request` where it cannot be written; what was there before is there still.
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let put = || {
+        let (draft, mut file) = draft(path)?;
+        let done =
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, path));
+        if done.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        done
+    };
+    let failed = |error: io::Error| format!("{} cannot be written: {error}", path.display());
+    put().map_err(|error| Failure::new(ErrorClass::InvalidRequest, failed(error)))
+}
+
+/// A new file beside the one that is meant: nobody ever reads half of that one.
+fn draft(path: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = folder(path).join(format!(".{name}.{}", uuid::Uuid::now_v7().simple()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&draft)?;
+    Ok((draft, file))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
