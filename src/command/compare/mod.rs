@@ -98,7 +98,7 @@ async fn compared(args: &CompareArgs, terminal: &mut Terminal) -> Result<u8, Fai
             (args.judge.is_some(), "what --judge costs is not part of the estimate"),
             (!args.output.is_empty(), "an estimate is not written with -o: nothing was answered"),
         ];
-        notes.extend(left_out.into_iter().filter_map(|(asked, said)| asked.then(|| said.to_owned())));
+        notes.extend(left_out.into_iter().filter(|(asked, _)| *asked).map(|(_, said)| said.to_owned()));
         tell(&notes, args, terminal);
         return estimated(args, &contenders, &asked, terminal);
     }
