@@ -288,6 +288,8 @@ fn a_fault_in_a_file_of_prompts_is_told_with_its_line() {
     };
     says("a.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\":\n", &["a.jsonl:2: no JSON: ", " at column 10"]);
     says("a.csv", "prompt,n\na,1\nb\n", &["a.csv:3: "]);
+    says("d.csv", "prompt,n\r\na,1\r\nb\r\n", &["d.csv:3: "]);
+    says("e.csv", "prompt,assert\r\na,json\r\nb,nonsense\r\n", &["e.csv:3: "]);
     says("a.yaml", "- prompt: a\n- prompt: [b\n", &["a.yaml:"]);
     says(
         "b.yaml",
@@ -307,6 +309,17 @@ fn a_template_without_a_field_of_its_file_is_pointed_out() {
     };
     ask("Where is it?").says(&["all 2 prompts are the same: {{field}} stands for a field of the file"]);
     ask("Where is {{city}}?").stays_quiet();
+}
+
+#[test]
+fn an_estimate_says_what_it_leaves_out() {
+    let books = Books::new();
+    let file = books.path("c.md");
+    let args =
+        ["compare", "-m", "sim/echo,sim/echo", "--estimate", "--judge", "sim/lorem", "--criteria", "short", "hi"];
+    let done = books.llmx(&args).args(&["-o", &file.display().to_string()]).run().exits(0);
+    done.says(&["named twice", "what --judge costs is not part of the estimate", "not written with -o"]);
+    assert!(!file.exists());
 }
 
 #[test]

@@ -87,13 +87,19 @@ async fn compared(args: &CompareArgs, terminal: &mut Terminal) -> Result<u8, Fai
     if let Require::AtLeast(count) = args.require
         && count > contenders.len()
     {
-        let said = format!("--require {count}: only {} take part; nothing was sent", contenders.len());
+        let said = format!("--require {count}: no more than {} can answer; nothing was sent", contenders.len());
         return Err(Failure::new(ErrorClass::Config, said).advise("name more models, or require fewer"));
     }
     files::check(&args.output)?;
     let asked = Asked::read(args, &desk).await?;
     notes.extend(asked.sameness());
     if args.estimate {
+        let left_out = [
+            (args.judge.is_some(), "what --judge costs is not part of the estimate"),
+            (!args.output.is_empty(), "an estimate is not written with -o: nothing was answered"),
+        ];
+        notes.extend(left_out.into_iter().filter(|(asked, _)| *asked).map(|(_, said)| said.to_owned()));
+        tell(&notes, args, terminal);
         return estimated(args, &contenders, &asked, terminal);
     }
     let judging = args.judge.as_deref().map(|judge| judging(judge, args, &desk)).transpose()?;
@@ -375,6 +381,12 @@ fn view(args: &CompareArgs, exit: u8) -> View {
     View { screen, sort: args.sort(), diff: args.diff.is_some(), exit }
 }
 
+fn tell(notes: &[String], args: &CompareArgs, terminal: &mut Terminal) {
+    for note in notes.iter().filter(|_| !args.global.quiet) {
+        let _ = terminal.note(&format!("llmx: {note}\n"));
+    }
+}
+
 /// The answers and the table on standard output, the rest on standard error.
 fn show(
     args: &CompareArgs,
@@ -383,11 +395,7 @@ fn show(
     notes: &[String],
     terminal: &mut Terminal,
 ) -> Result<Written, Failure> {
-    if !args.global.quiet {
-        for note in notes {
-            let _ = terminal.note(&format!("llmx: {note}\n"));
-        }
-    }
+    tell(notes, args, terminal);
     let view = view(args, exit);
     let text = if args.json {
         json_line(&object::object(comparison, exit))

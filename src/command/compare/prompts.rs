@@ -324,14 +324,14 @@ fn csv(file: &str, text: &str) -> Result<Vec<Row>, Failure> {
         return Err(wrong(file, text.lines().count().max(1), "a quotation mark is not closed".into()));
     }
     let unreadable = |error: csv::Error| {
-        let line = error.position().map_or(1, csv::Position::line);
+        let line = error.position().map_or(1, |position| line_of(text, position, &mut (0, 1)));
         let reason = match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                 format!("{len} cells where the first row has {expected_len}")
             }
             _ => error.to_string(),
         };
-        wrong(file, usize::try_from(line).unwrap_or(1), reason)
+        wrong(file, line, reason)
     };
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
     let head = reader.headers().map_err(unreadable)?.clone();
@@ -344,9 +344,10 @@ fn csv(file: &str, text: &str) -> Result<Vec<Row>, Failure> {
         ));
     }
     let mut rows = Vec::new();
+    let mut counted = (0, 1);
     for record in reader.records() {
         let record = record.map_err(unreadable)?;
-        let line = record.position().map_or(1, csv::Position::line);
+        let line = record.position().map_or(1, |position| line_of(text, position, &mut counted));
         let cells =
             head.iter().map(str::trim).zip(&record).filter(|(name, cell)| !(cell.is_empty() && KNOWN.contains(name)));
         let fields = cells
@@ -359,9 +360,20 @@ fn csv(file: &str, text: &str) -> Result<Vec<Row>, Failure> {
                 (name.to_owned(), value)
             })
             .collect();
-        add(file, &mut rows, Row { line: usize::try_from(line).unwrap_or(1), fields })?;
+        add(file, &mut rows, Row { line, fields })?;
     }
     Ok(rows)
+}
+
+/// The line on which a row begins. The reader's own count is one too few behind a CR LF, whose LF it takes for the next
+/// row's. `counted`: the byte up to which lines were counted, and the line there.
+fn line_of(text: &str, position: &csv::Position, counted: &mut (usize, usize)) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = usize::try_from(position.byte()).unwrap_or(0).clamp(counted.0, bytes.len());
+    at += bytes[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let lines = bytes[counted.0..at].iter().filter(|byte| **byte == b'\n').count();
+    *counted = (at, counted.1 + lines);
+    counted.1
 }
 
 /// A YAML file, event by event.
@@ -508,8 +520,11 @@ mod tests {
             assert_eq!(by_name, cases("prompts", text, Some("Where is {{ city }}?")), "{file}");
             by_name
         });
-        assert_eq!(read[0], read[1]);
-        assert_eq!(read[0], read[2]);
+        // Each form has lines of its own: JSON's second case follows an empty one, CSV's a cell of two.
+        assert_eq!(read.each_ref().map(|cases| [cases[0].line, cases[1].line]), [[1, 3], [2, 4], [2, 6]]);
+        let elsewhere = |cases: &[Case]| cases.iter().map(|case| Case { line: 0, ..case.clone() }).collect::<Vec<_>>();
+        assert_eq!(elsewhere(&read[0]), elsewhere(&read[1]));
+        assert_eq!(elsewhere(&read[0]), elsewhere(&read[2]));
         let [one, two] = &read[0][..] else { panic!("{read:?}") };
         assert_eq!((one.name.as_str(), prompt(one)), ("it", "Where is Rome?"));
         assert_eq!(
