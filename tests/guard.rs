@@ -356,6 +356,14 @@ mod laid_over {
         let llmx = books.llmx(&["chat", "-m", "openai/GPT-4o-mini", "hi"]).env("OPENAI_API_KEY", super::KEY);
         llmx.env("OPENAI_BASE_URL", server.url()).run().exits(8).says(&["budget mini"]);
         assert_eq!(server.connections(), 0);
+        // What stood in the books before the budget counts as well.
+        let books = Books::new();
+        let llmx = books.llmx(&["chat", "-m", "openai/GPT-4o-mini", "hi"]).env("OPENAI_API_KEY", super::KEY);
+        llmx.env("OPENAI_BASE_URL", server.url()).run().exits(0);
+        books.llmx(&["budget", "set", "mini", "1/day", "--model", "OpenAI/*mini"]).run().exits(0);
+        let listed = books.llmx(&["budget", "status", "-j"]).run().exits(0).json();
+        assert_eq!(listed["budgets"][0]["calls"], 1, "{listed}");
+        books.are_whole();
     }
 
     #[test]
