@@ -4,7 +4,7 @@ mod common;
 
 use common::binary::{Done, KEY, Llmx};
 use common::bodies::{DONE, chat_stream, event, says};
-use common::server::{Script, Server};
+use common::server::{Request, Script, Server};
 use llmx::domain::money::Usd;
 use serde_json::{Value, json};
 
@@ -277,6 +277,127 @@ mod max_cost {
         let server = Server::new(Script::stream(format!("{}{stop}{}", says("It "), super::DONE)));
         let object = Books::new().ask(&server, &never(), &["--max-cost", "0.001", "-j"]).run().exits(0).json();
         assert_eq!((&object["stopped"], &object["stop_reason"]), (&json!("budget"), &json!("length")));
+    }
+}
+
+/// What `-P` lays over a request is in what is quoted, or the request is not sent.
+mod laid_over {
+    use super::{Books, Server, Value, counted, json, never};
+
+    fn run(args: &[&str], code: i32) -> (Vec<Value>, Vec<Value>, String) {
+        let (server, books) = (Server::new(counted("fine", 7, 5)), Books::new());
+        let done = books.ask(&server, &never(), args).run().exits(code);
+        let sent: Vec<Value> = server.requests().iter().map(super::Request::json).collect();
+        let calls = books.calls();
+        assert_eq!(sent.len(), calls.len(), "{args:?}");
+        books.are_whole();
+        (sent, calls, done.err)
+    }
+
+    #[test]
+    fn a_cap_that_is_forced_is_quoted_and_is_never_said_to_be_lowered() {
+        // $0.001 pays for 1,666 tokens of output at most, and the model's own cap is 16,384.
+        for forced in [
+            "max_tokens=100000",
+            "max_completion_tokens=10000",
+            "max_completion_tokens=\"100000\"",
+            "max_tokens=100000.0",
+            "max_tokens=-1",
+            "max_tokens=null",
+        ] {
+            let (sent, _, err) = run(&["--max-cost", "0.001", "--max-tokens", "10", "-P", forced], 8);
+            assert!(sent.is_empty() && !err.contains("lowered"), "{forced}: {err}");
+        }
+        let (sent, calls, _) = run(&["--max-cost", "0.001", "-P", "max_tokens=1000"], 0);
+        assert_eq!((&sent[0]["max_tokens"], &calls[0]["clipped_from"]), (&json!(1000), &Value::Null));
+    }
+
+    #[test]
+    fn a_cap_is_lowered_below_other_settings_and_for_as_many_answers_as_are_asked_for() {
+        let (sent, _, _) = run(&["--max-cost", "0.001", "-P", "top_k=3"], 0);
+        assert!(sent[0]["max_tokens"].as_u64().is_some_and(|cap| cap <= 1666), "{sent:?}");
+        let (sent, calls, _) = run(&["--max-cost", "0.001", "--max-tokens", "1000", "-P", "n=5"], 0);
+        assert!(sent[0]["max_tokens"].as_u64().is_some_and(|cap| cap <= 333), "{sent:?}");
+        assert_eq!(calls[0]["clipped_from"], 1000);
+    }
+
+    #[test]
+    fn what_no_cap_and_no_bytes_bound_is_refused_and_the_reason_is_said() {
+        for (laid, reason) in [
+            ("tools=[{\"type\":\"web_search\"}]", "tools of the provider"),
+            ("n=\"5\"", "how many answers"),
+            ("n=50.0", "how many answers"),
+            (
+                "messages.0.content=[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://x.invalid/y\"}}]",
+                "-P messages",
+            ),
+            ("previous_response_id=resp_1", "previous_response_id"),
+            ("models=[\"openai/gpt-5.5-pro\"]", "another model"),
+            ("prediction={\"type\":\"content\",\"content\":\"x\"}", "prediction"),
+        ] {
+            let args = ["--max-cost", "1", "--max-tokens", "10", "-P", laid];
+            let (sent, _, err) = run(&args, 8);
+            assert!(sent.is_empty() && err.contains(reason) && err.contains("leave that out"), "{laid}: {err}");
+        }
+    }
+
+    #[test]
+    fn a_tier_is_priced_as_it_is_asked_for_and_one_that_nobody_knows_is_refused() {
+        // In the bundled table priority is dearer: $1 for a million tokens of output, against $0.6.
+        run(&["--max-cost", "0.0008", "--no-clip", "--max-tokens", "1000"], 0);
+        run(&["--max-cost", "0.0008", "--no-clip", "--max-tokens", "1000", "-P", "service_tier=priority"], 8);
+        for unknown in ["service_tier=fastest", "service_tier=3"] {
+            run(&["--max-cost", "1", "-P", unknown], 8);
+        }
+    }
+
+    #[test]
+    fn a_model_named_in_other_letters_does_not_get_around_its_budget() {
+        let (server, books) = (Server::new(counted("fine", 7, 5)), Books::new());
+        books.llmx(&["budget", "set", "mini", "0.00001/day", "--model", "openai/gpt-4o-mini"]).run().exits(0);
+        let llmx = books.llmx(&["chat", "-m", "openai/GPT-4o-mini", "hi"]).env("OPENAI_API_KEY", super::KEY);
+        llmx.env("OPENAI_BASE_URL", server.url()).run().exits(8).says(&["budget mini"]);
+        assert_eq!(server.connections(), 0);
+        // What stood in the books before the budget counts as well.
+        let books = Books::new();
+        let llmx = books.llmx(&["chat", "-m", "openai/GPT-4o-mini", "hi"]).env("OPENAI_API_KEY", super::KEY);
+        llmx.env("OPENAI_BASE_URL", server.url()).run().exits(0);
+        books.llmx(&["budget", "set", "mini", "1/day", "--model", "OpenAI/*mini"]).run().exits(0);
+        let listed = books.llmx(&["budget", "status", "-j"]).run().exits(0).json();
+        assert_eq!(listed["budgets"][0]["calls"], 1, "{listed}");
+        books.are_whole();
+    }
+
+    #[test]
+    fn another_model_than_the_one_that_is_booked_cannot_be_asked_for() {
+        let (_, _, err) = run(&["-P", "model=gpt-5.5-pro"], 2);
+        assert!(err.contains("-m"), "{err}");
+    }
+
+    #[test]
+    fn a_thinking_budget_of_the_users_own_stays_below_a_lowered_cap() {
+        // $15 for a million tokens of output in the bundled table: $0.02 pays for 1,333 at most.
+        for (budget, code) in [(1100, 6), (5000, 8)] {
+            let (server, books) = (never(), Books::new());
+            let thinking = format!("thinking={{\"type\":\"enabled\",\"budget_tokens\":{budget}}}");
+            let args = [
+                "chat",
+                "-m",
+                "anthropic/claude-sonnet-4-5",
+                "--retries",
+                "0",
+                "--max-cost",
+                "0.02",
+                "-P",
+                &thinking,
+                "hi",
+            ];
+            let llmx = books.llmx(&args).env("ANTHROPIC_API_KEY", super::KEY).env("ANTHROPIC_BASE_URL", server.url());
+            llmx.run().exits(code);
+            let caps: Vec<_> = server.requests().iter().map(|request| request.json()["max_tokens"].as_u64()).collect();
+            assert!(caps.iter().all(|cap| cap.is_some_and(|cap| cap > budget && cap <= 1333)), "{caps:?}");
+            assert_eq!(caps.len(), usize::from(code == 6));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::ask::{Plan, plan, requested_tier};
+use super::ask::{Plan, lowest_cap, plan, requested_tier};
 use super::meter::{Meter, outcome, together};
 use super::{Call, News, Show, Stopping, Target};
 use crate::domain::answer::Answer;
@@ -145,7 +145,7 @@ impl Attempt<'_, '_> {
             budgets: call.guard.budgets,
             quote: &prepared.quote,
             cap: draft.output_max,
-            floor: call.guard.floor,
+            floor: call.guard.floor.and_then(|floor| lowest_cap(self.target, call.request, floor)),
             purse: purse.as_deref().copied(),
         };
         match ledger.admit(&new, &claim, prepared.opened_ms)? {

@@ -184,7 +184,8 @@ impl Call<'_> {
 /// A refusal of a later attempt names what made it necessary.
 fn after(mut failure: Failure, earlier: &[Earlier]) -> Failure {
     if let Some(first) = earlier.first() {
-        failure.message = format!("{}; the first attempt failed: {}", failure.message, first.failure);
+        let said = failure.message.replace("nothing was sent", "nothing more was sent");
+        failure.message = format!("{said}; the first attempt failed: {}", first.failure);
     }
     failure
 }

@@ -223,6 +223,12 @@ pub fn settings(args: &InputArgs) -> Result<Settings, Failure> {
             });
             continue;
         }
+        // The books, the price and the access would be of another model than the one that answers.
+        if key == "model" {
+            return Err(
+                input(format!("-P {param}: another model than the one that is booked")).advise("name it with -m")
+            );
+        }
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         settings.extra.push((key.to_owned(), value));
     }

@@ -3,7 +3,6 @@
 use super::budget::{Origin, Refusal, Refused, Standing, Why};
 use super::failure::{ErrorClass, Failure};
 use super::instant::utc;
-use super::money::Usd;
 use super::window::Window;
 
 impl Refusal {
@@ -14,7 +13,10 @@ impl Refusal {
             || "a budget refused".to_owned(),
             |tightest| tightest.words(self.needed.map(|usd| usd.to_string())),
         );
-        let mut failure = Failure::new(ErrorClass::Budget, format!("{message}; nothing was sent"));
+        let unbounded = self.by.first().is_some_and(|tightest| tightest.why == Why::Unbounded);
+        let reason =
+            self.reasons.first().filter(|_| unbounded).map_or_else(String::new, |reason| format!(" ({reason})"));
+        let mut failure = Failure::new(ErrorClass::Budget, format!("{message}{reason}; nothing was sent"));
         failure.advice = Some(self.advice(now_ms));
         failure.refusal = Some(Box::new(self));
         failure
@@ -30,7 +32,7 @@ impl Refusal {
     fn advice(&self, now_ms: i64) -> String {
         let mut said: Vec<String> = self.hint().into_iter().collect();
         for refused in &self.by {
-            let help = refused.help(self.needed, now_ms);
+            let help = refused.help(self, now_ms);
             if !said.contains(&help) {
                 said.push(help);
             }
@@ -58,7 +60,11 @@ impl Refused {
         format!("{subject}: {}; {why}", self.standing.words())
     }
 
-    fn help(&self, needed: Option<Usd>, now_ms: i64) -> String {
+    fn help(&self, refusal: &Refusal, now_ms: i64) -> String {
+        let needed = refusal.needed;
+        let lacks_cap =
+            refusal.reasons.is_empty() || refusal.reasons.iter().any(|reason| reason.contains("--max-tokens"));
+        let bounding = if lacks_cap { "give --max-tokens" } else { "leave that out" };
         let budget = &self.standing.budget;
         let (name, is_ours) = (&budget.name, budget.origin == Origin::Command);
         match self.why {
@@ -71,8 +77,8 @@ impl Refused {
             Why::Unpriced => {
                 format!("price the model in your pricing.toml, or set {name} with --on-unknown-price assume:AMOUNT")
             }
-            Why::Unbounded if is_ours => "give --max-tokens".to_owned(),
-            Why::Unbounded => format!("give --max-tokens, or set {name} with --allow-unbounded"),
+            Why::Unbounded if is_ours => bounding.to_owned(),
+            Why::Unbounded => format!("{bounding}, or set {name} with --allow-unbounded"),
         }
     }
 }

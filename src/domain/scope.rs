@@ -13,13 +13,22 @@ impl Scope {
             && is(&self.user, call.user.as_deref())
             && is(&self.team, call.team.as_deref())
             && is(&self.session, call.session.as_deref())
-            && is(&self.provider, Some(&call.provider))
+            && self.provider.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(&call.provider))
             && self.tags.iter().all(|(key, value)| call.tags.get(key) == Some(value))
-            && self.model.as_deref().is_none_or(|pattern| {
-                let whole = format!("{}/{}", call.provider, call.model);
-                matches(pattern, if pattern.contains('/') { &whole } else { &call.model })
-            })
+            && self.model.as_deref().is_none_or(|pattern| names(pattern, call))
     }
+}
+
+/// Whether a pattern means the model of a call: by its name, as `provider/model`, or as `provider@region/model`. Some
+/// providers read names without regard to case, so none gets around a budget by its letters.
+fn names(pattern: &str, call: &NewCall) -> bool {
+    let pattern = pattern.to_ascii_lowercase();
+    let fits = |name: String| matches(&pattern, &name.to_ascii_lowercase());
+    if !pattern.contains('/') {
+        return fits(call.model.clone());
+    }
+    let by_region = |region| fits(format!("{}@{region}/{}", call.provider, call.model));
+    fits(format!("{}/{}", call.provider, call.model)) || call.region.as_deref().is_some_and(by_region)
 }
 
 /// Whether a text fits a pattern in which `*` stands for any characters.
@@ -79,6 +88,12 @@ mod tests {
         assert!(scope(|scope| scope.model = Some("bedrock/*".into())).covers(&call));
         assert!(scope(|scope| scope.model = Some("*claude*".into())).covers(&call));
         assert!(!scope(|scope| scope.model = Some("openai/*".into())).covers(&call));
+        assert!(scope(|scope| scope.model = Some("Bedrock/EU.*".into())).covers(&call), "letters of any case");
+        assert!(scope(|scope| scope.provider = Some("Bedrock".into())).covers(&call));
+        let of_region = scope(|scope| scope.model = Some("bedrock@eu-central-1/*".into()));
+        assert!(!of_region.covers(&call), "its region is not known");
+        assert!(of_region.covers(&NewCall { region: Some("eu-central-1".into()), ..call.clone() }));
+        assert!(!of_region.covers(&NewCall { region: Some("us-east-1".into()), ..call }));
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl Sums {
 /// What the sources say of calls. `at_most` is NULL where nobody knows the most.
 macro_rules! shares {
     () => {
-        "SELECT c.seq, c.opened_ms, c.provider, c.model, c.project, c.user, c.team, c.session, c.tags,
+        "SELECT c.seq, c.opened_ms, c.provider, c.model, c.region, c.project, c.user, c.team, c.session, c.tags,
             s.call IS NULL AS open, c.ceiling_picos,
             iif(k.call IS NULL, s.total_picos, k.total_picos) AS total_picos,
             iif(k.call IS NULL, coalesce(s.at_most_picos, iif(s.cost_basis = 'estimated', NULL, s.total_picos)),
@@ -210,6 +210,7 @@ pub(super) fn scoped(row: &Row<'_>) -> Result<NewCall> {
     Ok(NewCall {
         provider: row.get("provider")?,
         model: row.get("model")?,
+        region: row.get("region")?,
         project: row.get("project")?,
         user: row.get("user")?,
         team: row.get("team")?,

@@ -70,7 +70,7 @@ impl Ledger {
         let found = self.read(|db| {
             let mut held = resolve::open_calls(db, None)?;
             let mut find = db.prepare_cached(
-                "SELECT provider, model, project, user, team, session, tags FROM call WHERE seq = ?1",
+                "SELECT provider, model, region, project, user, team, session, tags FROM call WHERE seq = ?1",
             )?;
             let mut covered = Vec::with_capacity(held.len());
             for (seq, call, _) in &held {
@@ -99,7 +99,6 @@ impl Ledger {
                 let call = NewCall {
                     id: row.get("id")?,
                     command: row.get("command")?,
-                    region: row.get("region")?,
                     ceiling: row.get::<_, Option<i64>>("needed_picos")?.map(Usd::from_picos),
                     ..scoped(row)?
                 };

@@ -37,8 +37,8 @@ pub struct Ask {
     /// Attachments, and the most tokens that they can be; `None`: not known.
     pub attachments: u64,
     pub attachment_tokens: Option<u64>,
-    /// Tools that the provider runs and that feed what they find back into the prompt.
-    pub server_tools: bool,
+    /// Why neither bytes nor cap bound the request, where something in it says so.
+    pub unbounded: Vec<String>,
 }
 
 impl Ask {
@@ -134,9 +134,7 @@ fn unboundable(price: &Price, ask: &Ask) -> Vec<String> {
     if price.fees.keys().any(|fee| fee.starts_with("web_search:")) {
         reasons.push("its searches are counted only afterwards".into());
     }
-    if ask.server_tools {
-        reasons.push("tools of the provider feed what they find back into the prompt: its bytes are no bound".into());
-    }
+    reasons.extend(ask.unbounded.iter().cloned());
     if ask.attachments > 0 && ask.attachment_tokens.is_none() {
         reasons.push("the tokens of an attachment are not known".into());
     }

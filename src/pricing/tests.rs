@@ -542,7 +542,7 @@ fn what_cannot_be_bounded_has_no_ceiling_and_a_reason() {
         ("nobody/x", ask.clone()),
         ("azu/ptu", ask.clone()),
         ("open/plain", Ask { output_max: None, ..ask.clone() }),
-        ("open/plain", Ask { server_tools: true, ..ask.clone() }),
+        ("open/plain", Ask { unbounded: vec!["it searches".into()], ..ask.clone() }),
         ("open/plain", Ask { attachments: 1, ..ask.clone() }),
         ("open/plain", Ask { cache: Some(CacheLifetime::OneHour), ..ask.clone() }),
     ] {

@@ -118,18 +118,26 @@ pub struct Draft {
     pub simulated: Option<Quote>,
 }
 
-/// The output cap in a request's body, wherever the dialects have it.
+/// The output cap in a request's body, wherever the dialects have it. `None` where there is none, or one that a server may
+/// read in another way than we do: no whole number above zero.
 #[must_use]
 pub fn output_max(body: &serde_json::Value) -> Option<u64> {
-    const PLACES: [&str; 6] = [
+    const PLACES: [&str; 11] = [
         "/max_tokens",
         "/max_completion_tokens",
         "/max_output_tokens",
         "/generationConfig/maxOutputTokens",
+        "/generationConfig/max_output_tokens",
+        "/generation_config/maxOutputTokens",
+        "/generation_config/max_output_tokens",
         "/inferenceConfig/maxTokens",
+        "/additionalModelRequestFields/max_tokens",
+        "/additionalModelRequestFields/inferenceConfig/maxTokens",
         "/options/num_predict",
     ];
-    PLACES.iter().filter_map(|place| body.pointer(place)?.as_u64()).max()
+    let caps = PLACES.iter().filter_map(|place| body.pointer(place)).filter(|cap| !cap.is_null());
+    let caps: Option<Vec<u64>> = caps.map(|cap| cap.as_u64().filter(|cap| *cap > 0)).collect();
+    caps?.into_iter().max()
 }
 
 impl Provider {
