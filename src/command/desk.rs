@@ -13,6 +13,7 @@ use crate::command::who::{Who, WhoArgs, who};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::domain::route;
+use crate::domain::window::Zone;
 use crate::ledger::{Ledger, Patience};
 use crate::provider::catalog::{Auth, Catalog, Row};
 use crate::provider::net::Net;
@@ -86,6 +87,21 @@ fn ledger_file() -> Option<PathBuf> {
         }
     };
     Some(data.or_else(home)?.join("llmx/ledger.db"))
+}
+
+/// The zone whose days a report is about: the flag, `LLMX_ZONE`, this machine's. A machine that does not name its zone counts
+/// in UTC.
+///
+/// # Errors
+/// `config` for a zone that nobody knows.
+pub fn zone(flag: Option<&str>) -> Result<Zone, Failure> {
+    match flag.map(str::to_owned).or_else(|| env("LLMX_ZONE")) {
+        Some(name) if name != "local" => Zone::named(&name).ok_or_else(|| {
+            Failure::new(ErrorClass::Config, format!("no time zone is called \"{name}\""))
+                .advise("write it as the IANA database does: Europe/Berlin, America/New_York, UTC")
+        }),
+        _ => Ok(jiff::tz::TimeZone::system().iana_name().and_then(Zone::named).unwrap_or_default()),
+    }
 }
 
 /// On whose behalf a subcommand calls.

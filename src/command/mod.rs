@@ -18,6 +18,7 @@ pub mod route;
 pub mod schema;
 pub mod signals;
 pub mod test_access;
+pub mod usage;
 pub mod who;
 pub mod written;
 
@@ -68,6 +69,8 @@ pub enum Command {
     /// Limit what may be spent, and see where the limits stand
     #[command(after_help = budget::AFTER_HELP)]
     Budget(budget::BudgetArgs),
+    /// Say what was spent, by whom and on what, in a table or a file
+    Usage(Box<usage::UsageArgs>),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),
 }
@@ -112,6 +115,7 @@ pub fn run(command: Command) -> u8 {
         Command::Route(args) => route::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Budget(args) => budget::run(&args),
+        Command::Usage(args) => usage::run(&args),
         Command::Ledger(args) => ledger::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))

@@ -18,6 +18,7 @@ pub mod repricing;
 pub mod route;
 pub mod scope;
 pub mod secret;
+pub mod spend;
 pub mod untrusted;
 pub mod usage;
 pub mod window;

@@ -221,7 +221,7 @@ mod tests {
         };
         let finished_ms = 1_000 + i64::try_from(report.timing.total_ms).expect("small");
         let settled = Some(Settled { finished_ms, settlement: Settlement::of(report, true) });
-        Record { opened_ms: 1_000, call, settled, corrections: Vec::new(), said: None }
+        Record { opened_ms: 1_000, call, settled, corrections: Vec::new(), said: None, source: None, requests: 1 }
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct NewCall {
     pub ceiling: Option<Usd>,
     /// The output cap that was asked for, where a budget lowered it.
     pub clipped_from: Option<u64>,
+    /// The route that chose the model.
+    #[serde(default)]
+    pub route: Option<String>,
     /// The conversation, as [`prompt`] makes it; `None`: it is not kept.
     pub prompt: Option<Value>,
 }
@@ -70,6 +73,7 @@ impl NewCall {
             parameters: self.parameters.clone(),
             ceiling: self.ceiling,
             clipped_from: self.clipped_from,
+            route: self.route.clone(),
             prompt: None,
         }
     }
@@ -307,6 +311,10 @@ pub struct Record {
     pub corrections: Vec<Correction>,
     /// How the last message of the conversation begins, where it is kept.
     pub said: Option<String>,
+    /// `None`: llmx made the call. Else what it was imported from.
+    pub source: Option<String>,
+    /// So many requests: more than one only where sums were imported.
+    pub requests: u64,
 }
 
 impl Record {

@@ -41,6 +41,24 @@ impl Zone {
         }
     }
 
+    /// The day on its calendar at an instant; `None` beyond the calendar's years.
+    #[must_use]
+    pub fn date(&self, at_ms: i64) -> Option<Date> {
+        Some(Timestamp::from_millisecond(at_ms).ok()?.to_zoned(self.0.clone()).date())
+    }
+
+    /// The first instant of a day: midnight, or later where its clock skips midnight. `None` beyond the calendar's years.
+    #[must_use]
+    pub fn beginning(&self, day: Date) -> Option<i64> {
+        Some(day.to_zoned(self.0.clone()).ok()?.start_of_day().ok()?.timestamp().as_millisecond())
+    }
+
+    /// The instant at which the hour on its clock began. An hour that comes twice is two.
+    #[must_use]
+    pub fn hour(&self, at_ms: i64) -> i64 {
+        hour(at_ms, &self.0).map_or(at_ms, |(from_ms, _)| from_ms)
+    }
+
     /// What its clock shows at an instant: the day of the week, 0 for Monday, and the minute of the day.
     #[must_use]
     pub fn clock(&self, at_ms: i64) -> Option<(usize, u32)> {
@@ -152,8 +170,8 @@ fn hour(at_ms: i64, zone: &TimeZone) -> Option<(i64, i64)> {
 fn days(at_ms: i64, zone: &TimeZone, period: impl Fn(Date) -> Option<(Date, Date)>) -> Option<(i64, i64)> {
     let date = Timestamp::from_millisecond(at_ms).ok()?.to_zoned(zone.clone()).date();
     let (first, after) = period(date)?;
-    let start = |date: Date| Some(date.to_zoned(zone.clone()).ok()?.start_of_day().ok()?.timestamp().as_millisecond());
-    Some((start(first)?, start(after)?))
+    let zone = Zone(zone.clone());
+    Some((zone.beginning(first)?, zone.beginning(after)?))
 }
 
 fn month(date: Date, anchor: i8) -> Option<(Date, Date)> {

@@ -79,9 +79,9 @@ fn met_after(db: &Connection, id: i64) -> Result<Vec<Met>> {
     .collect()
 }
 
-/// The latest instant at which a call was opened.
+/// The latest instant at which llmx opened a call. What was imported was opened by others, and no budget counts it.
 pub(super) fn last_opened(db: &Connection) -> Result<Option<i64>> {
-    db.prepare_cached("SELECT max(opened_ms) FROM call")?.query_row([], |row| row.get(0))
+    db.prepare_cached("SELECT max(opened_ms) FROM call WHERE source IS NULL")?.query_row([], |row| row.get(0))
 }
 
 /// Adds an account that no budget had before and fills it from the sources.
@@ -305,7 +305,8 @@ fn rolling(db: &Connection, id: i64, ms: i64, from_ms: i64) -> Result<Sums> {
 
 fn counted(db: &Connection, account: &Account, span: Span) -> Result<Sums> {
     let mut sums = Sums::default();
-    let mut find = db.prepare_cached(concat!(shares!(), " WHERE c.opened_ms >= ?1 AND c.opened_ms < ?2"))?;
+    let mut find =
+        db.prepare_cached(concat!(shares!(), " WHERE c.source IS NULL AND c.opened_ms >= ?1 AND c.opened_ms < ?2"))?;
     let mut rows = find.query([span.from_ms, span.to_ms.unwrap_or(i64::MAX)])?;
     while let Some(row) = rows.next()? {
         if account.scope.covers(&scoped(row)?) {
@@ -340,7 +341,7 @@ type Derived = (BTreeMap<i64, i64>, BTreeMap<i64, Sums>);
 
 fn derived(db: &Connection, met: &Met) -> Result<Derived> {
     let (mut calls, mut slots) = Derived::default();
-    let mut find = db.prepare_cached(concat!(shares!(), " WHERE c.opened_ms >= ?1"))?;
+    let mut find = db.prepare_cached(concat!(shares!(), " WHERE c.source IS NULL AND c.opened_ms >= ?1"))?;
     let mut rows = find.query([met.since_ms])?;
     while let Some(row) = rows.next()? {
         if met.account.scope.covers(&scoped(row)?) {

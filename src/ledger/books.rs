@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, named_params, params}
 use serde_json::Value;
 
 use super::accounts::{self, Met};
+use super::days;
 use super::owner::Owner;
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, Price, RecordLine, Settlement};
@@ -14,47 +15,15 @@ macro_rules! booked {
         "SELECT s.call, coalesce(c.cost_basis, s.cost_basis) AS cost_basis,
             iif(c.call IS NULL, s.total_picos, c.total_picos) AS total_picos,
             iif(c.call IS NULL, coalesce(s.at_most_picos, s.total_picos), c.total_picos) AS at_most_picos,
-            s.error_class IS NOT NULL AS failed, coalesce(s.reasoning, 0) AS reasoning
+            s.error_class IS NOT NULL AS failed, s.error_class, s.stopped, s.first_token_ms, s.finished_ms,
+            coalesce(s.reasoning, 0) AS reasoning, coalesce(s.price, 0) AS price
          FROM settlement s
          LEFT JOIN correction c
             ON c.call = s.call AND c.n = (SELECT max(l.n) FROM correction l WHERE l.call = s.call)"
     };
 }
 
-/// What each settled call adds to its day.
-macro_rules! shares {
-    () => {
-        concat!(
-            "SELECT b.call, date(c.opened_ms / 1000, 'unixepoch') AS day, c.provider, c.model,
-                coalesce(c.region, '') AS region, coalesce(c.project, '') AS project, coalesce(c.user, '') AS user,
-                c.command, b.cost_basis, 1 AS calls, b.failed, b.total_picos IS NULL AS unpriced,
-                coalesce(b.total_picos, 0) AS picos, coalesce(b.at_most_picos, 0) AS at_most_picos,
-                (SELECT coalesce(sum(quantity), 0) FROM line l
-                 WHERE l.call = b.call AND meter IN ('input', 'input_audio', 'input_image')) AS input,
-                (SELECT coalesce(sum(quantity), 0) FROM line l
-                 WHERE l.call = b.call AND meter IN ('cache_read', 'cache_read_audio')) AS cache_read,
-                (SELECT coalesce(sum(quantity), 0) FROM line l
-                 WHERE l.call = b.call AND meter IN ('cache_write', 'cache_write_1h')) AS cache_write,
-                (SELECT coalesce(sum(quantity), 0) FROM line l
-                 WHERE l.call = b.call AND meter IN ('output', 'output_audio', 'output_image', 'reasoning')) AS output,
-                b.reasoning
-             FROM (",
-            booked!(),
-            ") b JOIN call c ON c.seq = b.call"
-        )
-    };
-}
-
-/// The end of an `INSERT INTO day`: what is there already grows by it.
-macro_rules! add_up {
-    () => {
-        "ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, failed = failed + excluded.failed,
-            unpriced = unpriced + excluded.unpriced, picos = picos + excluded.picos,
-            at_most_picos = at_most_picos + excluded.at_most_picos, input = input + excluded.input,
-            cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
-            output = output + excluded.output, reasoning = reasoning + excluded.reasoning"
-    };
-}
+pub(super) use booked;
 
 /// Whether a row was added or stood there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,15 +58,18 @@ pub(super) fn add_call(
 ) -> Result<i64> {
     db.prepare_cached(
         "INSERT INTO call (id, group_id, retry_of, opened_ms, command, provider, model, region, tier, credential, project,
-            user, team, tags, session, parameters, ceiling_picos, clipped_from, host, boot, pid_space, pid, process_start)
+            user, team, tags, session, parameters, ceiling_picos, clipped_from, route, host, boot, pid_space, pid,
+            process_start)
          VALUES (:id, :group_id, :retry_of, :opened_ms, :command, :provider, :model, :region, :tier, :credential, :project,
-            :user, :team, :tags, :session, :parameters, :ceiling, :clipped_from, :host, :boot, :pid_space, :pid, :start)",
+            :user, :team, :tags, :session, :parameters, :ceiling, :clipped_from, :route, :host, :boot, :pid_space, :pid,
+            :start)",
     )?
     .execute(named_params! {
         ":id": call.id, ":group_id": call.group, ":retry_of": call.retry_of, ":opened_ms": opened_ms,
         ":command": call.command, ":provider": call.provider, ":model": call.model, ":region": call.region,
         ":tier": call.tier, ":credential": call.credential, ":project": call.project, ":user": call.user,
-        ":team": call.team, ":clipped_from": call.clipped_from.map(count), ":tags": json(&call.tags), ":session": call.session, ":parameters": call.parameters.to_string(),
+        ":team": call.team, ":clipped_from": call.clipped_from.map(count), ":tags": json(&call.tags),
+        ":session": call.session, ":route": call.route, ":parameters": call.parameters.to_string(),
         ":ceiling": call.ceiling.map(|ceiling| ceiling.picos), ":host": owner.host, ":boot": owner.boot,
         ":pid_space": owner.pid_space, ":pid": owner.pid, ":start": owner.start,
     })?;
@@ -160,7 +132,7 @@ pub(super) fn add_settlement(
     }
     add_text(db, "INSERT INTO answer (call, json) VALUES (?1, ?2)", seq, settlement.answer.as_ref())?;
     db.prepare_cached("DELETE FROM open_call WHERE call = ?1")?.execute([seq])?;
-    add_share(db, seq, settlement, &lines)?;
+    days::restate(db, seq, None)?;
     accounts::restate(db, seq, before)?;
     Ok(Added::Now)
 }
@@ -174,83 +146,25 @@ pub(super) fn add_correction(
     total: Option<Usd>,
     because: &str,
 ) -> Result<()> {
-    let before = accounts::share_of(db, seq)?;
-    share(db, seq, -1)?;
+    let (before, day) = (accounts::share_of(db, seq)?, days::fact_of(db, seq)?);
     db.prepare_cached(
         "INSERT INTO correction (call, n, made_ms, cost_basis, total_picos, because)
          SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3, ?4, ?5 FROM correction WHERE call = ?1",
     )?
     .execute(params![seq, made_ms, basis, picos(total), because])?;
-    share(db, seq, 1)?;
+    days::restate(db, seq, day.as_ref())?;
     accounts::restate(db, seq, before)
-}
-
-/// Adds a call that is settled now to its day. What is known is not asked again: this stands in the way of every call.
-fn add_share(db: &Connection, seq: i64, settlement: &Settlement, lines: &[RecordLine]) -> Result<()> {
-    let sum = |meters: &[&str]| -> i64 {
-        lines.iter().filter(|line| meters.contains(&line.meter.as_str())).map(|line| count(line.quantity)).sum()
-    };
-    let at_most = settlement.at_most.or(settlement.total);
-    db.prepare_cached(concat!(
-        "INSERT INTO day
-         SELECT date(opened_ms / 1000, 'unixepoch'), provider, model, coalesce(region, ''), coalesce(project, ''),
-            coalesce(user, ''), command, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
-         FROM call WHERE seq = ?1 ",
-        add_up!()
-    ))?
-    .execute(params![
-        seq,
-        settlement.basis,
-        settlement.error_class.is_some(),
-        settlement.total.is_none(),
-        picos(settlement.total).unwrap_or_default(),
-        picos(at_most).unwrap_or_default(),
-        sum(&["input", "input_audio", "input_image"]),
-        sum(&["cache_read", "cache_read_audio"]),
-        sum(&["cache_write", "cache_write_1h"]),
-        sum(&["output", "output_audio", "output_image", "reasoning"]),
-        settlement.reasoning.map(count).unwrap_or_default(),
-    ])
-    .map(|_| ())
-}
-
-/// Adds what the sources say of a settled call to its day (`sign` 1), or takes it out again (-1).
-fn share(db: &Connection, seq: i64, sign: i64) -> Result<()> {
-    db.prepare_cached(concat!(
-        "INSERT INTO day
-         SELECT day, provider, model, region, project, user, command, cost_basis, calls * ?2, failed * ?2, unpriced * ?2,
-            picos * ?2, at_most_picos * ?2, input * ?2, cache_read * ?2, cache_write * ?2, output * ?2, reasoning * ?2
-         FROM (",
-        shares!(),
-        ") WHERE call = ?1 ",
-        add_up!()
-    ))?
-    .execute(params![seq, sign])?;
-    if sign < 0 {
-        db.prepare_cached("DELETE FROM day WHERE calls = 0")?.execute([])?;
-    }
-    Ok(())
 }
 
 /// Makes the derived tables anew from the sources.
 pub(super) fn derive(db: &Connection) -> Result<()> {
     db.execute_batch(
         "DELETE FROM open_call;
-         INSERT INTO open_call SELECT seq FROM call WHERE NOT EXISTS (SELECT 1 FROM settlement s WHERE s.call = seq);
-         DELETE FROM day;",
+         INSERT INTO open_call SELECT seq FROM call WHERE NOT EXISTS (SELECT 1 FROM settlement s WHERE s.call = seq);",
     )?;
-    db.execute(&format!("INSERT INTO day {DAYS}"), [])?;
+    days::derive(db)?;
     accounts::derive(db)
 }
-
-/// The table `day` as the sources have it.
-pub(super) const DAYS: &str = concat!(
-    "SELECT day, provider, model, region, project, user, command, cost_basis, sum(calls), sum(failed), sum(unpriced),
-        sum(picos), sum(at_most_picos), sum(input), sum(cache_read), sum(cache_write), sum(output), sum(reasoning)
-     FROM (",
-    shares!(),
-    ") GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
-);
 
 /// What each settled call is booked at.
 pub(super) const BOOKED: &str = booked!();

@@ -13,7 +13,8 @@ use super::files::{is_remote, make_file};
 pub(super) const APPLICATION_ID: i64 = 0x6C6C_6D78;
 
 /// Each brings the schema from its place in the list to the next number. Only ever appended to.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// The first SQLite in which two connections cannot corrupt a write-ahead log (sqlite.org/changes.html, read 2026-11-22).
 const SQLITE_MIN: i32 = 3_051_003;

@@ -214,17 +214,17 @@ fn like(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "SELECT c.seq, c.id, c.group_id, c.retry_of, c.opened_ms, c.command, c.provider, c.model, c.region,
     c.tier AS tier_asked, c.credential, c.project, c.user, c.team, c.tags, c.session, c.parameters, c.ceiling_picos,
-    c.clipped_from,
+    c.clipped_from, c.route, c.source, c.requests,
     s.finished_ms, s.first_token_ms, s.model_served, s.request_id, s.response_id, s.tier, s.stop_reason, s.stopped,
     s.error_class, s.error, s.status, s.usage_raw, s.usage_source, s.reasoning, s.cost_basis, s.total_picos,
     s.at_most_picos, s.table_picos, s.notes, s.because,
     p.price_table, p.version, p.sha256, p.entry, p.row_from, p.checked
     FROM call c LEFT JOIN settlement s ON s.call = c.seq LEFT JOIN price p ON p.id = s.price";
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let opened_ms: i64 = row.get("opened_ms")?;
     let call = NewCall {
         id: row.get("id")?,
@@ -244,11 +244,13 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         parameters: parsed(row, "parameters")?.unwrap_or_default(),
         ceiling: amount(row, "ceiling_picos")?,
         clipped_from: quantity(row, "clipped_from")?,
+        route: row.get("route")?,
         prompt: None,
     };
     let finished: Option<i64> = row.get("finished_ms")?;
     let settled = finished.map(|finished_ms| settled(row, opened_ms, finished_ms)).transpose()?;
-    Ok(Record { opened_ms, call, settled, corrections: Vec::new(), said: None })
+    let (source, requests) = (row.get("source")?, quantity(row, "requests")?.unwrap_or(1));
+    Ok(Record { opened_ms, call, settled, corrections: Vec::new(), said: None, source, requests })
 }
 
 fn settled(row: &Row<'_>, opened_ms: i64, finished_ms: i64) -> rusqlite::Result<Settled> {
@@ -280,7 +282,7 @@ fn settled(row: &Row<'_>, opened_ms: i64, finished_ms: i64) -> rusqlite::Result<
     Ok(Settled { finished_ms, settlement })
 }
 
-fn price(row: &Row<'_>) -> rusqlite::Result<Option<Price>> {
+pub(super) fn price(row: &Row<'_>) -> rusqlite::Result<Option<Price>> {
     let some = |text: String| (!text.is_empty()).then_some(text);
     let Some(table) = row.get::<_, Option<String>>("price_table")? else {
         return Ok(None);
@@ -296,7 +298,20 @@ fn price(row: &Row<'_>) -> rusqlite::Result<Option<Price>> {
 }
 
 /// The record with its lines, its corrections and the beginning of what was said last.
-fn with_children(db: &Connection, seq: i64, mut record: Record) -> rusqlite::Result<Record> {
+fn with_children(db: &Connection, seq: i64, record: Record) -> rusqlite::Result<Record> {
+    let mut record = with_lines(db, seq, record)?;
+    let said = db
+        .prepare_cached(
+            "SELECT substr(json_extract(json, '$.messages[#-1].parts[0].text'), 1, ?2) FROM prompt WHERE call = ?1",
+        )?
+        .query_row((seq, SAID_MAX), |row| row.get::<_, Option<String>>(0))
+        .optional()?;
+    record.said = said.flatten();
+    Ok(record)
+}
+
+/// The record with its lines and its corrections.
+pub(super) fn with_lines(db: &Connection, seq: i64, mut record: Record) -> rusqlite::Result<Record> {
     if let Some(settled) = &mut record.settled {
         let mut find =
             db.prepare_cached("SELECT meter, quantity, per, rate, picos, model FROM line WHERE call = ?1 ORDER BY n")?;
@@ -324,13 +339,6 @@ fn with_children(db: &Connection, seq: i64, mut record: Record) -> rusqlite::Res
         })
     })?;
     record.corrections = corrections.collect::<rusqlite::Result<_>>()?;
-    let said = db
-        .prepare_cached(
-            "SELECT substr(json_extract(json, '$.messages[#-1].parts[0].text'), 1, ?2) FROM prompt WHERE call = ?1",
-        )?
-        .query_row((seq, SAID_MAX), |row| row.get::<_, Option<String>>(0))
-        .optional()?;
-    record.said = said.flatten();
     Ok(record)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 
 use super::error::LedgerError;
-use super::{Ledger, accounts, books, connect, files};
+use super::{Ledger, accounts, books, connect, days, files};
 use crate::domain::money::Usd;
 use crate::domain::repricing::KeptRun;
 
@@ -206,14 +206,9 @@ fn findings(db: &Connection) -> rusqlite::Result<Vec<String>> {
     for (rule, sentence) in RULES {
         say(sentence, texts(db, rule)?);
     }
-    let days = books::DAYS;
-    let differ = format!(
-        "SELECT day || ' ' || provider || '/' || model FROM (SELECT * FROM day EXCEPT {days})
-         UNION SELECT day || ' ' || provider || '/' || model FROM ({days} EXCEPT SELECT * FROM day)"
-    );
     say(
         "the sums by day are not those of the sources: `llmx ledger check --rebuild` makes them anew",
-        texts(db, &differ)?,
+        days::differing(db)?,
     );
     say(
         "the sums that budgets are judged by are not those of the sources: `llmx ledger check --rebuild` makes them anew",

@@ -417,6 +417,8 @@ mod tests {
             settled,
             corrections: Vec::new(),
             said: Some("Why\n\u{1b}[2J?".into()),
+            source: None,
+            requests: 1,
         }
     }
 

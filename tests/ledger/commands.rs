@@ -6,6 +6,8 @@ use assert_cmd::Command;
 use llmx::domain::record::{NewCall, Settlement};
 use serde_json::Value;
 
+use llmx::domain::window::Zone;
+
 use crate::child::{NOON, call, make, open, process, reserve};
 
 fn llmx(db: &Path, arguments: &[&str]) -> Command {
@@ -73,7 +75,10 @@ fn an_open_call_is_listed_and_settled_by_hand() {
 fn the_books_are_checked_copied_and_purged() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
-    make(&mut open(&path), "a", NOON);
+    let mut ledger = open(&path);
+    ledger.keep_days(&Zone::utc()).expect("kept");
+    make(&mut ledger, "a", NOON);
+    drop(ledger);
     let copy = folder.path().join("copy.db");
     told(&path, &["ledger", "backup", copy.to_str().expect("text")]);
     assert!(told(&copy, &["logs", "show", "a"]).contains("Rayleigh"));

@@ -1,0 +1,19 @@
+//! `llmx usage statusline`.
+
+use clap::Args;
+
+use super::asked::AskedArgs;
+use crate::command::GlobalArgs;
+use crate::domain::failure::{ErrorClass, Failure};
+
+#[derive(Debug, Clone, Args)]
+pub struct StatuslineArgs {
+    #[command(flatten)]
+    asked: AskedArgs,
+    #[command(flatten)]
+    global: GlobalArgs,
+}
+
+pub fn run(_args: &StatuslineArgs) -> Result<u8, Failure> {
+    Err(Failure::new(ErrorClass::Config, "not built yet"))
+}
