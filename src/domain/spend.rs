@@ -1,7 +1,9 @@
 //! What was spent: the questions that reports ask of the books, and the sums that answer them.
 
+pub mod currency;
 pub mod filter;
 pub mod period;
+pub mod report;
 
 use std::fmt;
 

@@ -41,6 +41,15 @@ impl Zone {
         }
     }
 
+    /// What its clock shows at an instant, with its distance from UTC: `2026-10-25T02:00:00+01:00`.
+    #[must_use]
+    pub fn stamp(&self, at_ms: i64) -> String {
+        match Timestamp::from_millisecond(at_ms) {
+            Ok(at) => at.to_zoned(self.0.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            Err(_) => instant::utc(at_ms),
+        }
+    }
+
     /// The day on its calendar at an instant; `None` beyond the calendar's years.
     #[must_use]
     pub fn date(&self, at_ms: i64) -> Option<Date> {

@@ -24,7 +24,15 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn spend(&mut self, question: &Question) -> Result<Spend, LedgerError> {
-        if facet(question).is_some() {
+        Ok(self.spends(std::slice::from_ref(question))?.pop().unwrap_or_default())
+    }
+
+    /// As [`Ledger::spend`] for several questions, all answered from the same state of the books.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn spends(&mut self, questions: &[Question]) -> Result<Vec<Spend>, LedgerError> {
+        for question in questions.iter().filter(|question| facet(question).is_some()) {
             let zone = &question.period.zone;
             let (kept, last) = self.read(|db| {
                 let last: i64 = db.query_row("SELECT coalesce(max(seq), 0) FROM call", [], |row| row.get(0))?;
@@ -37,7 +45,7 @@ impl Ledger {
         }
         self.read(|db| {
             let view = db.unchecked_transaction()?;
-            answer(&view, question)
+            questions.iter().map(|question| answer(&view, question)).collect()
         })
     }
 
@@ -74,6 +82,19 @@ impl Ledger {
                 }
             }
             Ok(())
+        })
+    }
+
+    /// Of the calls that a question is about, what those come to that were read from elsewhere (`usage import`).
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn imported(&self, question: &Question) -> Result<Tally, LedgerError> {
+        self.read(|db| {
+            let view = db.unchecked_transaction()?;
+            let mut sums = Adding::default();
+            from_calls(&view, question, "seq IN (SELECT call FROM imported)", &mut sums)?;
+            Ok(sums.total)
         })
     }
 
