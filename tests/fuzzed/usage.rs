@@ -26,7 +26,9 @@ pub fn usage(bytes: &[u8]) {
             assert_eq!(read, dialect.usage(&raw, &quirks, "model", true));
             let Some(usage) = read else { continue };
             assert_sound(&usage);
-            assert_billed(&usage);
+            if quirks.reports_cost {
+                assert_billed(&usage);
+            }
             let openai = matches!(dialect, Dialect::Chat | Dialect::Responses);
             if openai && !quirks.reasoning_apart && raw["billed_units"].is_null() && raw["x_groq"].is_null() {
                 assert_adds_up(&raw, &usage);
@@ -78,22 +80,20 @@ fn assert_billed(usage: &Usage) {
     static PRICES: OnceLock<Prices> = OnceLock::new();
     let prices = PRICES.get_or_init(Prices::bundled);
     let context = Context::new();
-    for (provider, model) in [("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5")] {
-        let name = ModelName { provider: provider.into(), region: None, model: model.into() };
-        let called = Called {
-            name: &name,
-            served: None,
-            // 2026-11-22 00:00 UTC.
-            at: Moment::from_ms(1_795_305_600_000),
-            context: &context,
-            quote: None,
-            request_bytes: Some(100),
-            answer_bytes: 100,
-            simulated: false,
-        };
-        assert_sum(&prices.bill(&called, &Outcome::Reported(usage.clone())));
-        assert_sum(&prices.bill(&called, &Outcome::Unconfirmed { seen: Some(usage.clone()) }));
-    }
+    let name = ModelName { provider: "anthropic".into(), region: None, model: "claude-sonnet-4-5".into() };
+    let called = Called {
+        name: &name,
+        served: None,
+        // 2026-11-22 00:00 UTC.
+        at: Moment::from_ms(1_795_305_600_000),
+        context: &context,
+        quote: None,
+        request_bytes: Some(100),
+        answer_bytes: 100,
+        simulated: false,
+    };
+    assert_sum(&prices.bill(&called, &Outcome::Reported(usage.clone())));
+    assert_sum(&prices.bill(&called, &Outcome::Unconfirmed { seen: Some(usage.clone()) }));
 }
 
 /// Panics where a bill is negative or no sum of its lines.
