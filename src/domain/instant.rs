@@ -17,7 +17,7 @@ pub fn day(text: &str) -> Option<i64> {
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     let days = days(i64::from(year), i64::from(month), i64::from(day));
     // A date that does not exist becomes another one on its way.
-    (year < 10_000 && civil(days) == (i64::from(year), i64::from(month), i64::from(day))).then_some(days * DAY_MS)
+    (year < 10_000 && civil(days) == (i64::from(year), i64::from(month), i64::from(day))).then(|| days * DAY_MS)
 }
 
 /// How long `30s`, `15m`, `12h`, `7d` or `2w` is, in milliseconds.

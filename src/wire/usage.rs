@@ -279,7 +279,8 @@ pub(super) fn charge(raw: &Value, quirks: &Quirks) -> Option<Charge> {
     let own_key = raw["is_byok"].as_bool() == Some(true);
     let upstream = own_key
         .then(|| decimal(&raw["cost_details"]["upstream_inference_cost"]).and_then(|text| Usd::parse(&text)))
-        .flatten();
+        .flatten()
+        .filter(|usd| usd.picos >= 0);
     // The router's fee alone is not what the call cost.
     (!own_key || upstream.is_some()).then_some(Charge { usd, upstream })
 }
