@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use llmx::cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = llmx::cli::Cli::parse();
-    ExitCode::from(llmx::command::run(cli.into()))
+    let cli = Cli::parse();
+    ExitCode::from(llmx::command::run(cli.into(), Cli::command))
 }

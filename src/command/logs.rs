@@ -55,6 +55,7 @@ enum LogsCommand {
     /// Show one call: its bill with the arithmetic, and what was said
     Show {
         /// The id, or an end or beginning of it that no other call has
+        #[arg(value_name = "CALL|GROUP")]
         id: String,
         /// Only the bill: every line as quantity × rate = amount, and where the rates come from
         #[arg(long, conflicts_with = "json")]

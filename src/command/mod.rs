@@ -5,12 +5,14 @@ pub mod budget;
 pub mod calling;
 pub mod chat;
 pub mod compare;
+pub mod completions;
 pub mod config;
 pub mod desk;
 pub mod input;
 pub mod labels;
 pub mod ledger;
 pub mod logs;
+pub mod man;
 pub mod models;
 pub mod providers;
 pub mod reprice;
@@ -73,6 +75,15 @@ pub enum Command {
     Usage(Box<usage::UsageArgs>),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),
+    /// Print the script by which a shell completes llmx's commands, flags, models and names
+    #[command(after_help = completions::AFTER_HELP)]
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder
+    #[command(after_help = man::AFTER_HELP)]
+    Man(man::ManArgs),
+    /// What the scripts of `llmx completions` ask
+    #[command(name = "__complete", hide = true)]
+    Complete(completions::CompleteArgs),
 }
 
 /// What every subcommand understands.
@@ -88,7 +99,7 @@ pub struct GlobalArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     pub color: Colour,
     /// The user's configuration file
-    #[arg(long, value_name = "FILE", env = "LLMX_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "LLMX_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// The ledger (else LLMX_DB, else llmx/ledger.db in your data folder)
     #[arg(long, value_name = "FILE")]
@@ -102,9 +113,9 @@ pub enum Colour {
     Never,
 }
 
-/// Runs what was asked for; gives the exit code of the process.
+/// Runs what was asked for; gives the exit code of the process. `tree`: the whole command line, for what tells of it.
 #[must_use]
-pub fn run(command: Command) -> u8 {
+pub fn run(command: Command, tree: fn() -> clap::Command) -> u8 {
     terminal::tell_panics();
     let done = match command {
         Command::Chat(args) => chat::run(&args),
@@ -117,6 +128,9 @@ pub fn run(command: Command) -> u8 {
         Command::Budget(args) => budget::run(&args),
         Command::Usage(args) => usage::run(&args),
         Command::Ledger(args) => ledger::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, tree()),
+        Command::Complete(args) => completions::complete(&args, tree()),
     };
     done.unwrap_or_else(|failure| fail(&failure))
 }

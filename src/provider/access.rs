@@ -1,5 +1,7 @@
 //! Where else a model may be asked for, how a log-in is renewed, and what a policy must allow: the table `places.toml`.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -99,6 +101,15 @@ pub fn regions(row: &Row) -> Vec<String> {
         Some(cloud) => cloud.regions.clone(),
         None => row.hosts.keys().cloned().collect(),
     }
+}
+
+/// Every region that is known here of any cloud, each once.
+#[must_use]
+pub fn all_regions() -> Vec<String> {
+    let mut regions: Vec<String> = places().cloud.into_iter().flat_map(|cloud| cloud.regions).collect();
+    let mut seen = BTreeSet::new();
+    regions.retain(|region| seen.insert(region.clone()));
+    regions
 }
 
 /// The ids by which a model may be reached from a region: its profiles there, most specific first.

@@ -52,6 +52,7 @@ enum BudgetCommand {
     /// Say what of each budget is spent, held by open calls and free
     Status {
         /// Only the budgets of this name
+        #[arg(value_name = "BUDGET")]
         name: Option<String>,
         #[command(flatten)]
         common: Common,
@@ -59,6 +60,7 @@ enum BudgetCommand {
     /// For scripts: exit 8 when a hard budget is used up
     Check {
         /// Only the budgets of this name
+        #[arg(value_name = "BUDGET")]
         name: Option<String>,
         /// Exit 8 for a soft budget, too
         #[arg(long)]
@@ -73,6 +75,7 @@ enum BudgetCommand {
     },
     /// Take a budget out of force; what it counted stays in the books
     Rm {
+        #[arg(value_name = "BUDGET")]
         name: String,
         #[command(flatten)]
         common: Common,
@@ -83,6 +86,7 @@ enum BudgetCommand {
 
 #[derive(Debug, Clone, Args)]
 struct SetArgs {
+    #[arg(value_name = "BUDGET")]
     name: String,
     /// An amount in USD and a period: 50/day, 50/month@15, 20/7d, 100/total
     #[arg(allow_hyphen_values = true)]

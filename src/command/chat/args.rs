@@ -12,7 +12,7 @@ pub struct ChatArgs {
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// provider/model, provider@region/model, an alias, or a part of a name that only one model has
+    /// provider/model, provider@region/model, route/NAME, an alias, or a part of a name that only one model has
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
     /// Models to ask, in this order, where the wanted one is overloaded, limited, out of reach or not allowed
@@ -34,7 +34,7 @@ pub struct ChatArgs {
     #[arg(short, long)]
     pub usage: bool,
     /// Another base URL for the provider: a gateway, a proxy, a server of your own
-    #[arg(long, value_name = "URL", env = "LLMX_BASE_URL")]
+    #[arg(long, value_name = "URL", env = "LLMX_BASE_URL", hide_env_values = true)]
     pub base_url: Option<String>,
     /// The API to speak where a provider has several
     #[arg(long, value_name = "API", value_enum)]
