@@ -6,6 +6,7 @@
 mod ask;
 mod attempt;
 mod meter;
+mod trace;
 mod tries;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
 
 use crate::domain::bill::Quote;
 use crate::domain::budget::{Budget, Purse};
@@ -107,7 +109,7 @@ impl Call<'_> {
     /// `config` where the request has no form in the API.
     pub fn quote(&self) -> Result<Quote, Failure> {
         let target = self.targets.first().ok_or_else(|| Failure::new(ErrorClass::Config, "no model is named"))?;
-        Attempt { call: self, target, retry_of: None, deadline: None }.quote()
+        Attempt { call: self, target, id: String::new(), retry_of: None, deadline: None }.quote()
     }
 
     /// Makes attempts until one answers or nothing more is worth trying. The report is of the last one, with those before
@@ -125,8 +127,10 @@ impl Call<'_> {
         let (mut target, mut others) = self.targets.split_first().ok_or_else(none)?;
         loop {
             let retry_of = earlier.first().map(|first| first.id.clone());
-            let attempt = Attempt { call: self, target, retry_of, deadline };
-            let mut report = match attempt.run(show, &mut stopping).await {
+            let id = uuid::Uuid::now_v7().to_string();
+            let span = trace::span(&id, target.name, earlier.len() + 1);
+            let attempt = Attempt { call: self, target, id, retry_of, deadline };
+            let mut report = match attempt.run(show, &mut stopping).instrument(span.clone()).await {
                 Err(failure) => return Err(after(failure, &earlier)),
                 Ok(report) => report,
             };
@@ -147,6 +151,9 @@ impl Call<'_> {
                 }
                 _ => Next::Stop,
             };
+            if let Some(failure) = &report.failure {
+                trace::next(&span, next, failure, others.first().map(|other| other.name));
+            }
             match (next, &report.failure) {
                 (Next::Again { wait }, Some(failure)) => {
                     let attempt = u32::try_from(earlier.len()).unwrap_or(u32::MAX).saturating_add(2);

@@ -18,12 +18,13 @@ pub mod route;
 pub mod schema;
 pub mod signals;
 pub mod test_access;
+pub mod trace;
 pub mod who;
 pub mod written;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::command::desk::env;
 use crate::domain::failure::Failure;
@@ -78,9 +79,9 @@ pub struct GlobalArgs {
     /// Say nothing but the answer and errors
     #[arg(short, long)]
     pub quiet: bool,
-    /// Say more on stderr: where things come from, the provider's own words, the request id
-    #[arg(short, long)]
-    pub verbose: bool,
+    /// Say more on stderr: where things come from, the provider's own words, the request id; -vv: every step of every call
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
     /// Colour and Markdown: auto looks at each stream
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     pub color: Colour,
@@ -90,6 +91,14 @@ pub struct GlobalArgs {
     /// The ledger (else LLMX_DB, else llmx/ledger.db in your data folder)
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
+}
+
+impl GlobalArgs {
+    /// `-v`, once or more.
+    #[must_use]
+    pub fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

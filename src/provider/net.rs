@@ -39,12 +39,20 @@ impl Net {
         self.proxy.as_deref()
     }
 
+    /// Whether the roots of trust can be read; nothing is sent.
+    ///
+    /// # Errors
+    /// `config` where the CA file cannot be read or holds no certificate.
+    pub fn check_roots(&self) -> Result<(), Failure> {
+        self.tls(false).map(drop)
+    }
+
     /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
     ///
     /// # Errors
     /// `config` where the CA file cannot be read.
     pub fn client(&self, url: &Url) -> Result<Client, Failure> {
-        let (here, bare) = (is_loopback(url) || is_instance(url), url.scheme() == "http");
+        let (here, bare) = (is_direct(url), url.scheme() == "http");
         let slot = &self.clients[usize::from(here) + 2 * usize::from(bare)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
@@ -149,6 +157,11 @@ fn proxy(env: Env<'_>) -> Option<String> {
             None => format!("the proxy in {name}"),
         })
     })
+}
+
+/// Whether no proxy stands before a URL, whatever the environment says.
+pub(super) fn is_direct(url: &Url) -> bool {
+    is_loopback(url) || is_instance(url)
 }
 
 /// Whether a URL is of the cloud's own service beside this machine, which hands out its credentials: never by a proxy.
