@@ -307,6 +307,11 @@ pub fn user_file(env: Env<'_>) -> Option<PathBuf> {
     user_folder(env).map(|folder| folder.join("config.toml"))
 }
 
+/// The project's file: the nearest above `folder`.
+pub(super) fn project_file(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|folder| folder.join(".llmx.toml")).find(|path| path.exists())
+}
+
 /// Where the user's files are looked for.
 fn user_folder(env: Env<'_>) -> Option<PathBuf> {
     if let Some(folder) = env("XDG_CONFIG_HOME") {

@@ -7,6 +7,7 @@ pub mod chat;
 pub mod compare;
 pub mod config;
 pub mod desk;
+pub mod doctor;
 pub mod input;
 pub mod labels;
 pub mod ledger;
@@ -71,6 +72,8 @@ pub enum Command {
     Budget(budget::BudgetArgs),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),
+    /// Say what stands in the way here, in a form that can be pasted into a report; nothing is sent, nothing changed
+    Doctor(doctor::DoctorArgs),
 }
 
 /// What every subcommand understands.
@@ -122,6 +125,7 @@ pub fn run(command: Command) -> u8 {
         Command::Logs(args) => logs::run(&args),
         Command::Budget(args) => budget::run(&args),
         Command::Ledger(args) => ledger::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     done.unwrap_or_else(|failure| fail(&failure))
 }
