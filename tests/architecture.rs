@@ -29,6 +29,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("std::fs", &["provider", "command", "ledger"], "pure rooms open nothing"),
     ("tracing::", &["provider", "command", "call"], "pure rooms tell nobody what they do"),
     ("tracing_subscriber", &["command/trace.rs"], "one place listens"),
+    ("opentelemetry_proto", &["command/otel"], "a collector is one reader among others"),
     ("tokio", &["provider", "command", "call"], "pure rooms wait for nothing"),
 ];
 

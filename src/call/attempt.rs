@@ -104,6 +104,9 @@ impl Attempt<'_, '_> {
             Err(failure) => report.unbooked = Some(failure),
         }
         trace::settled(&report);
+        if let Some(witness) = &self.call.caller.witness {
+            witness.settled(self.call, &report, self.retry_of.as_deref(), prepared.opened_ms);
+        }
         self.pay(held, &report.bill);
         Ok(report)
     }

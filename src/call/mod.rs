@@ -10,8 +10,9 @@ mod trace;
 mod tries;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -100,6 +101,15 @@ pub struct Caller {
     pub tags: BTreeMap<String, String>,
     /// Whether prompt and answer are kept; what was called, counted and charged always is.
     pub keeps_texts: bool,
+    /// Told of every attempt once it is settled.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// Somebody beside the books who wants to know of calls.
+pub trait Witness: fmt::Debug + Send + Sync {
+    /// An attempt is over and settled. `retry_of`: our id of the first one, where this is not it; `opened_ms`: UTC
+    /// milliseconds since 1970.
+    fn settled(&self, call: &Call<'_>, report: &CallReport, retry_of: Option<&str>, opened_ms: i64);
 }
 
 impl Call<'_> {

@@ -58,6 +58,18 @@ pub struct Config {
     pub retry: Retry,
     /// Who is asked where the model cannot answer.
     pub fallback: Fallback,
+    /// Where spans and metrics go. User's file only.
+    pub otel: Otel,
+}
+
+/// `[otel]`: an OpenTelemetry collector. Read by builds with the feature `otel`.
+#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Otel {
+    /// Its address over HTTP, without `/v1/traces`.
+    pub endpoint: Option<String>,
+    /// Prompts and answers go along.
+    pub content: bool,
 }
 
 /// `[retry]`: how a call that failed is sent again.
@@ -178,6 +190,7 @@ const USER_ONLY: &[(&[&str], Option<&str>)] = &[
     (&["provider"], None),
     (&["ca_bundle"], None),
     (&["limits"], None),
+    (&["otel"], None),
     (&["user"], None),
     (&["min_output"], None),
     (&["retry", "backoff_ms"], None),

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::call::Caller;
 use crate::command::GlobalArgs;
 use crate::command::config::{Config, LimitsTable};
+#[cfg(feature = "otel")]
+use crate::command::otel;
 use crate::command::test_access::kept;
 use crate::command::trace;
 use crate::command::who::{Who, WhoArgs, who};
@@ -144,7 +146,11 @@ fn ledger_file() -> Option<PathBuf> {
 pub fn caller(command: &'static str, config: &Config, args: &WhoArgs) -> Result<Caller, Failure> {
     let folder = std::env::current_dir().unwrap_or_default();
     let Who { project, user, team, tags } = who(args, config, &folder, &env)?;
-    Ok(Caller { command, project, user, team, tags, keeps_texts: true })
+    #[cfg(feature = "otel")]
+    let witness = otel::witness(config);
+    #[cfg(not(feature = "otel"))]
+    let witness = None;
+    Ok(Caller { command, project, user, team, tags, keeps_texts: true, witness })
 }
 
 impl Desk {

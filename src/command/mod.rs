@@ -13,6 +13,8 @@ pub mod labels;
 pub mod ledger;
 pub mod logs;
 pub mod models;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod providers;
 pub mod reprice;
 pub mod route;
@@ -127,7 +129,10 @@ pub fn run(command: Command) -> u8 {
         Command::Ledger(args) => ledger::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };
-    done.unwrap_or_else(|failure| fail(&failure))
+    let code = done.unwrap_or_else(|failure| fail(&failure));
+    #[cfg(feature = "otel")]
+    otel::export();
+    code
 }
 
 /// Says why nothing was done; gives the exit code of the class.

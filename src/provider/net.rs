@@ -108,6 +108,30 @@ impl Net {
     }
 
     /// rustls with ring; the roots of webpki-roots and of the CA file. `bare`: no root at all, for plain `http://`.
+    /// Hands a body over and gives the status of the answer, whose own body is not read.
+    ///
+    /// # Errors
+    /// `config` for what is no address or no header, `network` where nobody takes it.
+    #[cfg(feature = "otel")]
+    pub async fn deliver(
+        &self,
+        to: &str,
+        content_type: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<u16, Failure> {
+        // Neither an address nor a header is repeated: both may hold a secret.
+        let url = Url::parse(to).map_err(|error| Failure::new(ErrorClass::Config, error.to_string()))?;
+        let mut sending = self.client(&url)?.post(url).header("content-type", content_type).body(body);
+        for (name, value) in headers {
+            sending = sending.header(name, value);
+        }
+        let sent = sending.send().await.map_err(|error| {
+            Failure::new(if error.is_builder() { ErrorClass::Config } else { ErrorClass::Network }, "not delivered")
+        })?;
+        Ok(sent.status().as_u16())
+    }
+
     fn tls(&self, bare: bool) -> Result<rustls::ClientConfig, Failure> {
         let mut roots = rustls::RootCertStore::empty();
         if !bare {

@@ -17,8 +17,8 @@ const PRICES_OLD: i64 = 90;
 
 /// The build.
 pub fn version() -> Finding {
-    let features: Vec<&str> =
-        [("bedrock", cfg!(feature = "bedrock"))].into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
+    let features = [("bedrock", cfg!(feature = "bedrock")), ("otel", cfg!(feature = "otel"))];
+    let features: Vec<&str> = features.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
     let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
     let said = format!("llmx {} for {}, features: {features}", env!("CARGO_PKG_VERSION"), desk::machine());
     Finding::ok("version", said)
