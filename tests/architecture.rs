@@ -27,6 +27,9 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["provider", "command"], "pure rooms are told the time"),
     ("Instant::now", &["provider", "command", "call", "render/terminal.rs"], "pure rooms are told the time"),
     ("std::fs", &["provider", "command", "ledger"], "pure rooms open nothing"),
+    ("tracing::", &["provider", "command", "call"], "pure rooms tell nobody what they do"),
+    ("tracing_subscriber", &["command/trace.rs"], "one place listens"),
+    ("opentelemetry_proto", &["command/otel"], "a collector is one reader among others"),
     ("tokio", &["provider", "command", "call"], "pure rooms wait for nothing"),
 ];
 

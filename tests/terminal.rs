@@ -247,6 +247,19 @@ fn what_was_consumed_stands_below_the_answer_unless_quiet() {
 }
 
 #[test]
+fn what_is_traced_never_stands_within_an_answer_and_nothing_moves_beside_it() {
+    let pieces = MARKDOWN.split_inclusive('\n').map(says);
+    let script = pieces.fold(Script::events(), |script, piece| script.piece(piece));
+    let server = Server::new(script.piece(chat_stream("")).end());
+    let plain = sit(Llmx::openai(&server, &["-q", "x"]), 80).end().exits(0);
+    let traced = sit(Llmx::openai(&server, &["-q", "-vv", "x"]), 160).end().exits(0).leaves_the_terminal_alone();
+    let (answer, all) = (plain.all_lines().join("\n"), traced.all_lines().join("\n"));
+    assert!(all.contains(&answer), "{all}");
+    let (before, after) = all.split_once(&answer).expect("the answer");
+    assert!(before.contains("answer begins") && !before.contains("settle") && after.contains("settle"), "{all}");
+}
+
+#[test]
 fn no_color_takes_the_colour_and_leaves_the_layout() {
     let server = speaking(MARKDOWN);
     for llmx in [Llmx::openai(&server, &["x"]).env("NO_COLOR", "1"), Llmx::openai(&server, &["--color", "never", "x"])]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ask::{Plan, lowest_cap, plan, requested_tier};
 use super::meter::{Meter, outcome, together};
-use super::{Call, News, Show, Stopping, Target};
+use super::{Call, News, Show, Stopping, Target, trace};
 use crate::domain::answer::Answer;
 use crate::domain::bill::{Basis, Bill, Outcome, Quote};
 use crate::domain::budget::{Alert, Claim};
@@ -34,6 +34,8 @@ const PURSE_STEP: u64 = 512;
 pub(super) struct Attempt<'a, 'b> {
     pub call: &'b Call<'a>,
     pub target: &'b Target<'a>,
+    /// Our id of it.
+    pub id: String,
     /// Our id of the first attempt, where this is not it.
     pub retry_of: Option<String>,
     /// When the whole call must be over.
@@ -60,8 +62,8 @@ impl Attempt<'_, '_> {
     pub async fn run(&self, show: &mut Show<'_>, stopping: &mut Stopping<'_>) -> Result<CallReport, Failure> {
         let provider = self.target.provider;
         let (mut prepared, draft) = self.prepare()?;
-        let id = uuid::Uuid::now_v7().to_string();
-        let reservation = self.reserve(&id, &prepared, &draft)?;
+        let reservation = self.reserve(&prepared, &draft)?;
+        trace::reserved(&reservation);
         let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_cap));
         if let (Some(cap), Some(from)) = (reservation.cap(), clipped_from) {
             prepared.request.settings.max_tokens = u32::try_from(cap).ok();
@@ -76,8 +78,9 @@ impl Attempt<'_, '_> {
         let mut head = None;
         let held = reservation.ceiling();
         let departure = Departure::default();
-        let errand = Errand { id: &id, departure: &departure };
+        let errand = Errand { id: &self.id, departure: &departure };
         let (failure, stopped) = self.meter(&prepared, errand, &mut meter, &mut head, show, stopping).await;
+        trace::finished(&meter.answer, failure.as_ref(), stopped, meter.began.elapsed());
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, departure.left());
         let bill = self.bill(&meter.answer, &outcome, &prepared);
         let total_ms = millis(meter.began.elapsed());
@@ -85,7 +88,7 @@ impl Attempt<'_, '_> {
         let timing =
             Timing { first_token_ms: meter.first_token.map(millis), total_ms, elapsed_ms: total_ms, attempts: 1 };
         let mut report = CallReport {
-            id,
+            id: self.id.clone(),
             group: self.call.group.clone(),
             region: provider.region().map(str::to_owned),
             request_id: request_id.or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
@@ -100,6 +103,10 @@ impl Attempt<'_, '_> {
             Ok(alerts) => report.alerts = alerts,
             Err(failure) => report.unbooked = Some(failure),
         }
+        trace::settled(&report);
+        if let Some(witness) = &self.call.caller.witness {
+            witness.settled(self.call, &report, self.retry_of.as_deref(), prepared.opened_ms);
+        }
         self.pay(held, &report.bill);
         Ok(report)
     }
@@ -111,16 +118,17 @@ impl Attempt<'_, '_> {
     fn prepare(&self) -> Result<(Prepared, Draft), Failure> {
         let call = self.call;
         let opened_ms = (call.now)();
-        let Plan { draft, place, context, request_bytes, quote } =
-            plan(self.target, call.request, call.prices, opened_ms)?;
+        let plan = plan(self.target, call.request, call.prices, opened_ms)?;
+        trace::planned(self.target, &plan);
+        let Plan { draft, place, context, request_bytes, quote } = plan;
         Ok((Prepared { request: call.request.clone(), place, context, request_bytes, quote, opened_ms }, draft))
     }
 
     /// Books the call at the most that it can cost, before a byte of it leaves, if every budget admits it.
-    fn reserve(&self, id: &str, prepared: &Prepared, draft: &Draft) -> Result<Reservation, Failure> {
+    fn reserve(&self, prepared: &Prepared, draft: &Draft) -> Result<Reservation, Failure> {
         let call = self.call;
         let new = NewCall {
-            id: id.to_owned(),
+            id: self.id.clone(),
             group: call.group.clone(),
             retry_of: self.retry_of.clone(),
             command: call.caller.command.to_owned(),
@@ -155,7 +163,10 @@ impl Attempt<'_, '_> {
                 }
                 Ok(reservation)
             }
-            Admission::Refused(refusal) => Err(refusal.failure(prepared.opened_ms)),
+            Admission::Refused(refusal) => {
+                trace::refused(&refusal);
+                Err(refusal.failure(prepared.opened_ms))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use super::{News, Show};
+use super::{News, Show, trace};
 use crate::domain::answer::Answer;
 use crate::domain::bill::Outcome;
 use crate::domain::chat::ChatEvent;
@@ -32,7 +32,9 @@ impl Meter {
     /// Shows the events and keeps them; false when nobody reads any more.
     pub fn take(&mut self, events: &mut Vec<ChatEvent>, show: &mut Show<'_>) -> bool {
         if self.first_token.is_none() && events.iter().any(is_content) {
-            self.first_token = Some(self.began.elapsed());
+            let after = self.began.elapsed();
+            trace::first_token(after);
+            self.first_token = Some(after);
         }
         let read = show(News::Events(events));
         for event in events.drain(..) {

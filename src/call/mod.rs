@@ -6,14 +6,17 @@
 mod ask;
 mod attempt;
 mod meter;
+mod trace;
 mod tries;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
 
 use crate::domain::bill::Quote;
 use crate::domain::budget::{Budget, Purse};
@@ -98,6 +101,15 @@ pub struct Caller {
     pub tags: BTreeMap<String, String>,
     /// Whether prompt and answer are kept; what was called, counted and charged always is.
     pub keeps_texts: bool,
+    /// Told of every attempt once it is settled.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// Somebody beside the books who wants to know of calls.
+pub trait Witness: fmt::Debug + Send + Sync {
+    /// An attempt is over and settled. `retry_of`: our id of the first one, where this is not it; `opened_ms`: UTC
+    /// milliseconds since 1970.
+    fn settled(&self, call: &Call<'_>, report: &CallReport, retry_of: Option<&str>, opened_ms: i64);
 }
 
 impl Call<'_> {
@@ -107,7 +119,7 @@ impl Call<'_> {
     /// `config` where the request has no form in the API.
     pub fn quote(&self) -> Result<Quote, Failure> {
         let target = self.targets.first().ok_or_else(|| Failure::new(ErrorClass::Config, "no model is named"))?;
-        Attempt { call: self, target, retry_of: None, deadline: None }.quote()
+        Attempt { call: self, target, id: String::new(), retry_of: None, deadline: None }.quote()
     }
 
     /// Makes attempts until one answers or nothing more is worth trying. The report is of the last one, with those before
@@ -125,8 +137,10 @@ impl Call<'_> {
         let (mut target, mut others) = self.targets.split_first().ok_or_else(none)?;
         loop {
             let retry_of = earlier.first().map(|first| first.id.clone());
-            let attempt = Attempt { call: self, target, retry_of, deadline };
-            let mut report = match attempt.run(show, &mut stopping).await {
+            let id = uuid::Uuid::now_v7().to_string();
+            let span = trace::span(&id, target.name, earlier.len() + 1);
+            let attempt = Attempt { call: self, target, id, retry_of, deadline };
+            let mut report = match attempt.run(show, &mut stopping).instrument(span.clone()).await {
                 Err(failure) => return Err(after(failure, &earlier)),
                 Ok(report) => report,
             };
@@ -147,6 +161,9 @@ impl Call<'_> {
                 }
                 _ => Next::Stop,
             };
+            if let Some(failure) = &report.failure {
+                trace::next(&span, next, failure, others.first().map(|other| other.name));
+            }
             match (next, &report.failure) {
                 (Next::Again { wait }, Some(failure)) => {
                     let attempt = u32::try_from(earlier.len()).unwrap_or(u32::MAX).saturating_add(2);

@@ -91,7 +91,7 @@ pub fn announce(global: &GlobalArgs, provider: &Provider, terminal: &mut Termina
     for warning in provider.warnings() {
         let _ = terminal.note(&format!("llmx: {warning}\n"));
     }
-    if global.verbose {
+    if global.is_verbose() {
         for origin in provider.origins() {
             let _ = terminal.note(&format!("llmx: {origin}\n"));
         }

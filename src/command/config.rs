@@ -58,6 +58,18 @@ pub struct Config {
     pub retry: Retry,
     /// Who is asked where the model cannot answer.
     pub fallback: Fallback,
+    /// Where spans and metrics go. User's file only.
+    pub otel: Otel,
+}
+
+/// `[otel]`: an OpenTelemetry collector. Read by builds with the feature `otel`.
+#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Otel {
+    /// Its address over HTTP, without `/v1/traces`.
+    pub endpoint: Option<String>,
+    /// Prompts and answers go along.
+    pub content: bool,
 }
 
 /// `[retry]`: how a call that failed is sent again.
@@ -178,6 +190,7 @@ const USER_ONLY: &[(&[&str], Option<&str>)] = &[
     (&["provider"], None),
     (&["ca_bundle"], None),
     (&["limits"], None),
+    (&["otel"], None),
     (&["user"], None),
     (&["min_output"], None),
     (&["retry", "backoff_ms"], None),
@@ -305,6 +318,11 @@ impl Config {
 #[must_use]
 pub fn user_file(env: Env<'_>) -> Option<PathBuf> {
     user_folder(env).map(|folder| folder.join("config.toml"))
+}
+
+/// The project's file: the nearest above `folder`.
+pub(super) fn project_file(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|folder| folder.join(".llmx.toml")).find(|path| path.exists())
 }
 
 /// Where the user's files are looked for.

@@ -8,25 +8,29 @@ pub mod compare;
 pub mod completions;
 pub mod config;
 pub mod desk;
+pub mod doctor;
 pub mod input;
 pub mod labels;
 pub mod ledger;
 pub mod logs;
 pub mod man;
 pub mod models;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod providers;
 pub mod reprice;
 pub mod route;
 pub mod schema;
 pub mod signals;
 pub mod test_access;
+pub mod trace;
 pub mod usage;
 pub mod who;
 pub mod written;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::command::desk::env;
 use crate::domain::failure::Failure;
@@ -84,6 +88,8 @@ pub enum Command {
     /// What the scripts of `llmx completions` ask
     #[command(name = "__complete", hide = true)]
     Complete(completions::CompleteArgs),
+    /// Say what stands in the way here, in a form that can be pasted into a report; nothing is sent, nothing changed
+    Doctor(doctor::DoctorArgs),
 }
 
 /// What every subcommand understands.
@@ -92,9 +98,9 @@ pub struct GlobalArgs {
     /// Say nothing but the answer and errors
     #[arg(short, long)]
     pub quiet: bool,
-    /// Say more on stderr: where things come from, the provider's own words, the request id
-    #[arg(short, long)]
-    pub verbose: bool,
+    /// Say more on stderr: where things come from, the provider's own words, the request id; -vv: every step of every call
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
     /// Colour and Markdown: auto looks at each stream
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     pub color: Colour,
@@ -104,6 +110,14 @@ pub struct GlobalArgs {
     /// The ledger (else LLMX_DB, else llmx/ledger.db in your data folder)
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
+}
+
+impl GlobalArgs {
+    /// `-v`, once or more.
+    #[must_use]
+    pub fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,8 +145,12 @@ pub fn run(command: Command, tree: fn() -> clap::Command) -> u8 {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, tree()),
         Command::Complete(args) => completions::complete(&args, tree()),
+        Command::Doctor(args) => doctor::run(&args),
     };
-    done.unwrap_or_else(|failure| fail(&failure))
+    let code = done.unwrap_or_else(|failure| fail(&failure));
+    #[cfg(feature = "otel")]
+    otel::export();
+    code
 }
 
 /// Says why nothing was done; gives the exit code of the class.

@@ -34,6 +34,7 @@ pub struct Reservation {
     /// For the lease's file, should the ledger be gone when the call is settled.
     pub(super) call: Box<NewCall>,
     pub(super) watched: Vec<Watched>,
+    admitted: Vec<Standing>,
     warning: Option<String>,
     cap: Option<u64>,
 }
@@ -50,6 +51,12 @@ impl Reservation {
     #[must_use]
     pub fn cap(&self) -> Option<u64> {
         self.cap
+    }
+
+    /// The budgets that were asked and admitted it, as they stood before it.
+    #[must_use]
+    pub fn admitted(&self) -> &[Standing] {
+        &self.admitted
     }
 
     /// What is booked as the most that the call can cost.
@@ -151,7 +158,8 @@ fn admit(
     let warning = (behind > CLOCK_SLACK_MS).then(|| {
         format!("the clock is {} s behind the latest call in the ledger: that one's time is booked", behind / 1000)
     });
-    Ok(Admission::Granted(Reservation { seq, opened_ms, call: Box::new(spill::small(&booked)), watched, warning, cap }))
+    let call = Box::new(spill::small(&booked));
+    Ok(Admission::Granted(Reservation { seq, opened_ms, call, watched, admitted: standings, warning, cap }))
 }
 
 /// What the books say of a budget in the period around `at_ms`.

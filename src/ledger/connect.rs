@@ -109,7 +109,7 @@ fn settle_in(db: &Connection, remote: bool) -> rusqlite::Result<()> {
 }
 
 /// The schema's number; 0 for a file that is empty. A file of another program is refused.
-fn version(db: &Connection, path: &Path) -> Result<i64, LedgerError> {
+pub(super) fn version(db: &Connection, path: &Path) -> Result<i64, LedgerError> {
     let error = |error| LedgerError::of(path, error);
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(error)?;
     let application: i64 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(error)?;

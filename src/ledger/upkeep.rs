@@ -191,7 +191,7 @@ const RULES: &[(&str, &str)] = &[
     ),
 ];
 
-fn findings(db: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn findings(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut say = |sentence: &str, hits: Vec<String>| {
         if !hits.is_empty() {

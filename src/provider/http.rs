@@ -12,7 +12,7 @@ use super::error::{self, Caller};
 use super::google::{self, Ambient};
 use super::key::{self, Key, Redactor};
 use super::net::{Net, is_loopback};
-use super::{Choice, Draft, Env, Errand, Limits};
+use super::{Choice, Draft, Env, Errand, Limits, trace};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::{ModelFacts, ModelName};
@@ -239,6 +239,7 @@ impl Http {
         let client = self.net.client(&url)?;
         let (headers, redactor) = self.request_headers(&encoded, errand.id).await?;
         let departure = errand.departure;
+        trace::connecting(&self.base);
         let sending = client.post(url).headers(headers).body(departure.carry(encoded.body.to_string())).send();
         let head = if self.stream { limits.head } else { limits.whole };
         let sent = tokio::select! {
@@ -250,6 +251,7 @@ impl Http {
         let response =
             sent.map_err(|fault| redactor.failure(error::unanswered(&fault, departure, self.net.proxy(), &caller)))?;
         let status = response.status().as_u16();
+        trace::answered(status, response.headers());
         let request_id = error::request_id(response.headers()).map(|id| redactor.text(&id));
         if (300..400).contains(&status) {
             let location = response.headers().get("location").and_then(|value| value.to_str().ok());
@@ -317,6 +319,7 @@ impl Http {
         let mut value = header_value(&value, name)?;
         value.set_sensitive(true);
         headers.insert(header_name(name)?, value);
+        key::remember(&secret);
         Ok((headers, Redactor(Some(secret))))
     }
 }

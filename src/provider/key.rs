@@ -1,5 +1,9 @@
 //! Which credential a row's calls carry, and where it was found.
 
+use std::sync::{Mutex, PoisonError};
+
+use tracing::level_filters::LevelFilter;
+
 use super::Env;
 use super::catalog::{Auth, Row};
 use crate::domain::failure::{ErrorClass, Failure};
@@ -63,6 +67,27 @@ impl Redactor {
             ..failure
         }
     }
+}
+
+/// What no line for `-vv` may hold. Kept only while somebody listens.
+static KNOWN: Mutex<Vec<Secret>> = Mutex::new(Vec::new());
+
+/// From now on [`unsaid`] takes this out, too.
+pub fn remember(secret: &Secret) {
+    if LevelFilter::current() == LevelFilter::OFF {
+        return;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !known.contains(secret) {
+        known.push(secret.clone());
+    }
+}
+
+/// A text without any credential that this process has used.
+#[must_use]
+pub fn unsaid(text: &str) -> String {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
 }
 
 /// Looks for the row's credential: its file, its key variables, its token variables, in this order.

@@ -12,6 +12,7 @@ pub mod listing;
 pub mod models;
 pub mod net;
 pub mod sim;
+mod trace;
 mod wait;
 
 #[cfg(feature = "bedrock")]

@@ -39,12 +39,20 @@ impl Net {
         self.proxy.as_deref()
     }
 
+    /// Whether the roots of trust can be read; nothing is sent.
+    ///
+    /// # Errors
+    /// `config` where the CA file cannot be read or holds no certificate.
+    pub fn check_roots(&self) -> Result<(), Failure> {
+        self.tls(false).map(drop)
+    }
+
     /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
     ///
     /// # Errors
     /// `config` where the CA file cannot be read.
     pub fn client(&self, url: &Url) -> Result<Client, Failure> {
-        let (here, bare) = (is_loopback(url) || is_instance(url), url.scheme() == "http");
+        let (here, bare) = (is_direct(url), url.scheme() == "http");
         let slot = &self.clients[usize::from(here) + 2 * usize::from(bare)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
@@ -100,6 +108,30 @@ impl Net {
     }
 
     /// rustls with ring; the roots of webpki-roots and of the CA file. `bare`: no root at all, for plain `http://`.
+    /// Hands a body over and gives the status of the answer, whose own body is not read.
+    ///
+    /// # Errors
+    /// `config` for what is no address or no header, `network` where nobody takes it.
+    #[cfg(feature = "otel")]
+    pub async fn deliver(
+        &self,
+        to: &str,
+        content_type: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<u16, Failure> {
+        // Neither an address nor a header is repeated: both may hold a secret.
+        let url = Url::parse(to).map_err(|error| Failure::new(ErrorClass::Config, error.to_string()))?;
+        let mut sending = self.client(&url)?.post(url).header("content-type", content_type).body(body);
+        for (name, value) in headers {
+            sending = sending.header(name, value);
+        }
+        let sent = sending.send().await.map_err(|error| {
+            Failure::new(if error.is_builder() { ErrorClass::Config } else { ErrorClass::Network }, "not delivered")
+        })?;
+        Ok(sent.status().as_u16())
+    }
+
     fn tls(&self, bare: bool) -> Result<rustls::ClientConfig, Failure> {
         let mut roots = rustls::RootCertStore::empty();
         if !bare {
@@ -149,6 +181,11 @@ fn proxy(env: Env<'_>) -> Option<String> {
             None => format!("the proxy in {name}"),
         })
     })
+}
+
+/// Whether no proxy stands before a URL, whatever the environment says.
+pub(super) fn is_direct(url: &Url) -> bool {
+    is_loopback(url) || is_instance(url)
 }
 
 /// Whether a URL is of the cloud's own service beside this machine, which hands out its credentials: never by a proxy.

@@ -4,6 +4,7 @@ pub mod access;
 pub mod budget;
 pub mod call;
 pub mod compare;
+pub mod doctor;
 pub mod draft;
 pub mod extract;
 mod face;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -135,7 +136,11 @@ impl Terminal {
     /// [`WriteError::Stream`] if it could not be written.
     pub fn show(&mut self, rendered: &str) -> Result<Written, WriteError> {
         self.clear_status();
-        write("standard output", &mut io::stdout().lock(), rendered.as_bytes())
+        let written = write("standard output", &mut io::stdout().lock(), rendered.as_bytes());
+        if self.out.terminal && self.err.terminal {
+            aside(|aside| aside.answering(rendered));
+        }
+        written
     }
 
     /// Text from outside or our own to standard error: always made visible, a terminal or not.
@@ -152,13 +157,16 @@ impl Terminal {
     /// [`WriteError::Stream`] if it could not be written.
     pub fn show_note(&mut self, rendered: &str) -> Result<Written, WriteError> {
         self.clear_status();
-        write("standard error", &mut io::stderr().lock(), rendered.as_bytes())
+        aside(Aside::catch_up);
+        let written = write("standard error", &mut io::stderr().lock(), rendered.as_bytes());
+        aside(|aside| aside.in_a_line = !rendered.is_empty() && !rendered.ends_with('\n'));
+        written
     }
 
     /// Shows that something is waited for: a line that moves, with the seconds so far, until anything is written. Nothing
     /// where nobody looks.
     pub fn status(&mut self, text: &str) {
-        if self.quiet || !self.err.terminal || self.err.dumb {
+        if self.quiet || !self.err.terminal || self.err.dumb || LISTENS.load(Ordering::Relaxed) {
             return;
         }
         // Short of the line's end: a terminal writes `^C` after it, which must not begin a line of its own.
@@ -193,6 +201,7 @@ impl Terminal {
     pub fn open_second(&mut self) -> Result<Written, WriteError> {
         // Before the first byte: whatever ends the process gives the terminal back.
         IS_SECOND.store(true, Ordering::SeqCst);
+        aside(|aside| aside.answers = true);
         self.show(live::OPEN)
     }
 
@@ -217,6 +226,68 @@ pub fn give_back() {
     if IS_SECOND.swap(false, Ordering::SeqCst) {
         let _ = write("standard output", &mut io::stdout().lock(), live::CLOSE.as_bytes());
     }
+    aside(Aside::write_all);
+}
+
+/// Somebody listens to what `-vv` tells: [`tell_aside`] is called.
+static LISTENS: AtomicBool = AtomicBool::new(false);
+
+static ASIDE: Mutex<Aside> =
+    Mutex::new(Aside { waiting: String::new(), answers: false, answer_in_a_line: false, in_a_line: false });
+
+/// Lines for standard error that belong to nothing else there: they wait where they would stand in the middle of something.
+struct Aside {
+    waiting: String,
+    /// An answer has begun to come on the terminal that standard error is as well.
+    answers: bool,
+    answer_in_a_line: bool,
+    /// The last byte on standard error was no line break.
+    in_a_line: bool,
+}
+
+impl Aside {
+    fn answering(&mut self, rendered: &str) {
+        if !rendered.is_empty() {
+            self.answers = true;
+            self.answer_in_a_line = !rendered.ends_with('\n');
+        }
+    }
+
+    /// Before a note, which stands by itself: what waits is older.
+    fn catch_up(&mut self) {
+        if !self.answer_in_a_line && !self.in_a_line && !IS_SECOND.load(Ordering::SeqCst) {
+            self.write_all();
+        }
+    }
+
+    fn write_all(&mut self) {
+        self.answers = false;
+        if !self.waiting.is_empty() {
+            let _ = io::stderr().lock().write_all(std::mem::take(&mut self.waiting).as_bytes());
+        }
+    }
+}
+
+fn aside(work: impl FnOnce(&mut Aside)) {
+    if LISTENS.load(Ordering::Relaxed) {
+        work(&mut ASIDE.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// From now on lines are told aside: nothing moves on standard error any more.
+pub fn listen() {
+    LISTENS.store(true, Ordering::Relaxed);
+}
+
+/// A line of our own making to standard error, which must never break an answer or another line: now, or after those.
+pub fn tell_aside(line: &str) {
+    aside(|aside| {
+        if aside.answers || aside.in_a_line {
+            aside.waiting.push_str(line);
+        } else {
+            let _ = io::stderr().lock().write_all(line.as_bytes());
+        }
+    });
 }
 
 /// From now on a fault of our own is told in one line, without a backtrace, and ends the process with 1. What it had
@@ -237,6 +308,7 @@ pub fn tell_panics() {
 impl Drop for Terminal {
     fn drop(&mut self) {
         self.clear_status();
+        aside(Aside::catch_up);
     }
 }
 

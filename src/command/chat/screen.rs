@@ -307,7 +307,7 @@ impl<'a> Screen<'a> {
         }
         if let Some(failure) = &report.failure {
             let _ = self.terminal.note(&format!("{}\n", call::failure(Some(&subject), failure)));
-            if self.args.global.verbose
+            if self.args.global.is_verbose()
                 && let Some(details) = call::failure_details(failure)
             {
                 self.tell(&details);
@@ -322,10 +322,10 @@ impl<'a> Screen<'a> {
             }
         }
         let wanted = self.args.usage || (self.terminal.err.terminal && !self.args.json && !self.args.jsonl);
-        if wanted && !self.args.global.verbose && !self.args.global.quiet {
+        if wanted && !self.args.global.is_verbose() && !self.args.global.quiet {
             let _ = self.terminal.note(&format!("{}\n", call::usage_line(report)));
         }
-        if self.args.global.verbose {
+        if self.args.global.is_verbose() {
             self.tell(&call::summary(report, &subject));
             for warning in report.answer.usage.iter().flat_map(|usage| &usage.warnings) {
                 self.tell(warning);

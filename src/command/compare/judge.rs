@@ -556,7 +556,7 @@ mod tests {
         std::fs::write(&config, "").expect("written");
         let global = GlobalArgs {
             quiet: true,
-            verbose: false,
+            verbose: 0,
             color: Colour::Never,
             config: Some(config),
             db: Some(folder.path().join("ledger.db")),

@@ -408,7 +408,7 @@ fn show(
             .runs
             .iter()
             .filter_map(Run::report)
-            .flat_map(|report| live::told(&lane.label, report, args.global.verbose))
+            .flat_map(|report| live::told(&lane.label, report, args.global.is_verbose()))
         {
             let _ = terminal.note(&format!("{line}\n"));
         }
@@ -419,7 +419,7 @@ fn show(
         let _ = terminal.note(&format!("llmx: {alert}\n"));
     }
     let sent = comparison.lanes.iter().flat_map(|lane| &lane.runs).any(|run| run.report().is_some());
-    if sent && !args.global.quiet && (terminal.err.terminal || args.global.verbose) {
+    if sent && !args.global.quiet && (terminal.err.terminal || args.global.is_verbose()) {
         let _ = terminal.note(&format!("llmx logs show {}\n", reopen::short(&comparison.group)));
     }
     Ok(written)

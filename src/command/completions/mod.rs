@@ -96,7 +96,7 @@ pub fn complete(args: &CompleteArgs, mut root: clap::Command) -> Result<u8, Fail
     };
     root.build();
     let place = place(&root, words.get(1..).unwrap_or_default(), &word);
-    let global = GlobalArgs { quiet: true, verbose: false, color: super::Colour::Never, config: None, db: None };
+    let global = GlobalArgs { quiet: true, verbose: 0, color: super::Colour::Never, config: None, db: None };
     print(&told(&offer(&place, &word), &word, form), &global)
 }
 

@@ -161,7 +161,7 @@ impl Known {
         };
         let path = |id| given(&[id]).map(PathBuf::from);
         let global =
-            GlobalArgs { quiet: true, verbose: false, color: Colour::Never, config: path("config"), db: path("db") };
+            GlobalArgs { quiet: true, verbose: 0, color: Colour::Never, config: path("config"), db: path("db") };
         // A file that cannot be read is told of by the command itself.
         let config = desk::config(&global).unwrap_or_default();
         let catalog = Catalog::with(&config.provider).ok()?;

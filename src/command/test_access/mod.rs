@@ -211,7 +211,7 @@ fn show(report: &AccessReport, args: &TestAccessArgs, terminal: &mut Terminal) -
         terminal.show(&json_line(&face::object(report, code)))
     } else {
         let style =
-            face::Style { colour: terminal.out.colour, whole: args.global.verbose, again: args.watch.is_some() };
+            face::Style { colour: terminal.out.colour, whole: args.global.is_verbose(), again: args.watch.is_some() };
         let text = face::table(report, style);
         terminal.show(&text)
     };

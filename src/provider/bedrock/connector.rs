@@ -30,6 +30,7 @@ use crate::provider::catalog::Row;
 use crate::provider::departure::Departure;
 use crate::provider::error::{self, Caller};
 use crate::provider::net::Net;
+use crate::provider::trace;
 use crate::wire::contract::DecodeError;
 use crate::wire::errors;
 
@@ -159,6 +160,7 @@ impl Wire {
         let caller = Caller { host: url.host_str().unwrap_or(&self.whose.host), ..self.whose.caller() };
         // A request for credentials is nobody's departure but its own.
         let departure = self.call.as_ref().map(|call| call.departure.clone()).unwrap_or_default();
+        trace::connecting(&url);
         let (connecting, head) = match most {
             Some(most) => (Duration::ZERO, most),
             None => (self.limits.connect + self.limits.tls, self.limits.head),
@@ -170,6 +172,7 @@ impl Wire {
         let mut response = sent.map_err(|fault| error::unanswered(&fault, &departure, self.net.proxy(), &caller))?;
         let head =
             Head { status: response.status().as_u16(), headers: response.headers().clone(), at: SystemTime::now() };
+        trace::answered(head.status, &head.headers);
         if let Some(call) = &self.call {
             call.seen().head = Some(head.clone());
         }
