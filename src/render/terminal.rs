@@ -143,6 +143,15 @@ impl Terminal {
         written
     }
 
+    /// What is no text, to standard output that is no terminal.
+    ///
+    /// # Errors
+    /// [`WriteError::Stream`] if it could not be written.
+    pub fn show_bytes(&mut self, bytes: &[u8]) -> Result<Written, WriteError> {
+        self.clear_status();
+        write("standard output", &mut io::stdout().lock(), bytes)
+    }
+
     /// Text from outside or our own to standard error: always made visible, a terminal or not.
     ///
     /// # Errors

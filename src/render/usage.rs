@@ -3,6 +3,9 @@
 pub mod csv;
 pub mod json;
 pub mod markdown;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+pub mod rows;
 mod sheet;
 pub mod table;
 mod tell;
