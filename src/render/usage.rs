@@ -1,10 +1,12 @@
 //! What was spent, as it is shown: a table on a screen, and the same as files.
 
 pub mod csv;
+pub mod html;
 pub mod json;
 pub mod markdown;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+mod plot;
 pub mod rows;
 mod sheet;
 pub mod table;
