@@ -112,3 +112,29 @@ fn draft(path: &Path) -> io::Result<(PathBuf, File)> {
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+
+    use super::Growing;
+
+    #[test]
+    fn what_was_not_ended_leaves_nothing_and_what_was_there_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.csv");
+        let names = || fs::read_dir(folder.path()).expect("a folder").count();
+        for (end, content, count) in [(false, None, 0), (true, Some("new"), 1), (false, Some("new"), 1)] {
+            let mut file = Growing::begin(&path).expect("begins");
+            file.write_all(b"new").expect("written");
+            assert_eq!(names(), usize::from(path.exists()) + 1, "a draft stands beside it");
+            if end {
+                file.end().expect("ends");
+            } else {
+                drop(file);
+            }
+            assert_eq!((fs::read_to_string(&path).ok().as_deref(), names()), (content, count));
+        }
+    }
+}

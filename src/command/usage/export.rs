@@ -3,19 +3,23 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use clap::{Args, ValueEnum};
+use futures_util::FutureExt as _;
 
 use super::asked::AskedArgs;
 use crate::command::desk::env;
 use crate::command::logs::{note, opened, print};
 use crate::command::written::{self, Growing};
-use crate::command::{GlobalArgs, colour};
+use crate::command::{GlobalArgs, colour, signals};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::record::Record;
 use crate::domain::report::Stop;
+use crate::domain::spend::Question;
 use crate::domain::window::Zone;
-use crate::render::terminal::{Terminal, Written};
+use crate::ledger::Ledger;
+use crate::render::terminal::{Terminal, WriteError, Written};
 #[cfg(feature = "parquet")]
 use crate::render::usage::parquet::Sheet;
 use crate::render::usage::rows::{self, Table};
@@ -68,40 +72,72 @@ pub fn run(args: &ExportArgs) -> Result<u8, Failure> {
     let table = if args.lines { Table::Lines } else { Table::Calls };
     let format = format(args)?;
     let question = args.asked.question("7d", &[])?;
-    let zone = &question.period.zone;
     let terminal = Terminal::new(colour(args.global.color), args.global.quiet, env);
     if format == Format::Parquet && args.output.is_none() && terminal.out.terminal {
         let said = "Parquet is no text: nothing is written to a terminal";
         return Err(Failure::new(ErrorClass::Config, said).advise("name a file with -o FILE.parquet"));
     }
     let books = opened(&args.global)?;
-    let to = match &args.output {
-        Some(path) => To::File(Growing::begin(path)?),
-        None => To::Standard(terminal),
+    let Some(path) = &args.output else {
+        return match rows_to(To::Standard(terminal), format, table, &books, &question, || false) {
+            Ok(_) => Ok(0),
+            Err(Unwritten::Books(failure)) => Err(failure),
+            Err(Unwritten::Rows(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(Stop::ClosedPipe.exit_code())
+            }
+            Err(Unwritten::Rows(error)) => Err(Failure::new(ErrorClass::InvalidRequest, error.to_string())),
+        };
     };
-    let mut sheet = Sheets::begin(format, table, to).map_err(|error| unwritten(args, &error))?;
-    let (mut count, mut ended) = (0_u64, Ok(()));
-    books.walk(&question, |record| match sheet.put(table, &record, zone) {
-        Ok(rows) => {
-            count += rows;
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            ended = Err(error);
-            ControlFlow::Break(())
-        }
+    // Else a signal would leave a draft that nobody finds.
+    let mut stopping = pin!(async { signals::stopped().await });
+    let mut stop = stopping.as_mut().now_or_never();
+    let file = To::File(Growing::begin(path)?);
+    let written = rows_to(file, format, table, &books, &question, || {
+        stop = stop.or_else(|| stopping.as_mut().now_or_never());
+        stop.is_some()
+    });
+    if let Some(stop) = stop {
+        return Ok(stop.exit_code());
+    }
+    let (to, count) = written.map_err(|unwritten| match unwritten {
+        Unwritten::Books(failure) => failure,
+        Unwritten::Rows(error) => written::unwritten(path, &error),
     })?;
-    match ended.and_then(|()| sheet.end()) {
-        Ok(To::File(file)) => file.end()?,
-        Ok(To::Standard(_)) => return Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Stop::ClosedPipe.exit_code()),
-        Err(error) => return Err(unwritten(args, &error)),
+    if let To::File(file) = to {
+        file.end()?;
     }
-    if let Some(path) = &args.output {
-        let rows = if count == 1 { "row" } else { "rows" };
-        note(&format!("{count} {rows} in {}", path.display()), &args.global);
-    }
+    let rows = if count == 1 { "row" } else { "rows" };
+    note(&format!("{count} {rows} in {}", path.display()), &args.global);
     Ok(0)
+}
+
+/// Why there are not all rows.
+enum Unwritten {
+    Books(Failure),
+    Rows(io::Error),
+}
+
+/// Writes the rows of every call that the question is about, until `stops`; gives their number.
+fn rows_to(
+    to: To,
+    format: Format,
+    table: Table,
+    books: &Ledger,
+    question: &Question,
+    mut stops: impl FnMut() -> bool,
+) -> Result<(To, u64), Unwritten> {
+    let mut sheet = Sheets::begin(format, table, to).map_err(Unwritten::Rows)?;
+    let (mut count, mut ended) = (0_u64, Ok(()));
+    let walked = books.walk(question, |record| {
+        match sheet.put(table, &record, &question.period.zone) {
+            Ok(rows) => count += rows,
+            Err(error) => ended = Err(error),
+        }
+        if ended.is_err() || stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    walked.map_err(|error| Unwritten::Books(error.into()))?;
+    let to = ended.and_then(|()| sheet.end()).map_err(Unwritten::Rows)?;
+    Ok((to, count))
 }
 
 /// What `--format` says, else the file's name.
@@ -119,13 +155,6 @@ fn format(args: &ExportArgs) -> Result<Format, Failure> {
         return Err(Failure::new(ErrorClass::Config, said).advise("take --format csv or jsonl"));
     }
     Ok(format)
-}
-
-fn unwritten(args: &ExportArgs, error: &io::Error) -> Failure {
-    match &args.output {
-        Some(path) => written::unwritten(path, error),
-        None => Failure::new(ErrorClass::InvalidRequest, error.to_string()),
-    }
 }
 
 /// Where the rows go.
@@ -160,7 +189,7 @@ impl Write for To {
     }
 }
 
-fn all(written: Result<Written, crate::render::terminal::WriteError>) -> io::Result<()> {
+fn all(written: Result<Written, WriteError>) -> io::Result<()> {
     match written {
         Ok(Written::All) => Ok(()),
         Ok(Written::Closed) => Err(io::ErrorKind::BrokenPipe.into()),

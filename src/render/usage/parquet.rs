@@ -290,3 +290,93 @@ const COUNTS: [Count; 12] = [
     ("output", |tally| tally.output),
     ("reasoning", |tally| tally.reasoning),
 ];
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+
+    use super::{GROUP_ROWS, Sheet, Table, report};
+    use crate::domain::spend::currency::Currency;
+    use crate::domain::spend::period::Period;
+    use crate::domain::spend::report::{Frame, Report, rows};
+    use crate::domain::spend::{Dimension, Group, Key, Tally};
+    use crate::domain::window::Zone;
+    use crate::render::usage::rows::Cell;
+
+    #[test]
+    fn a_report_has_a_row_for_each_group_and_unknown_is_null() {
+        let period = Period::parse("2026-11-16..2026-11-17", 0, &Zone::utc()).expect("days");
+        let by = [Dimension::Model, Dimension::Project];
+        let group = |model: &str, project: &str, tally| Group {
+            keys: vec![Key::Text(model.to_owned()), Key::Text(project.to_owned())],
+            tally,
+            price: None,
+        };
+        let known = Tally {
+            calls: 3,
+            failed: 1,
+            input: 70,
+            picos: 1_500_000_000_001,
+            at_most: 2_000_000_000_000,
+            ..Tally::default()
+        };
+        let unknown = Tally { calls: 2, unpriced: 2, ..Tally::default() };
+        let groups = [group("a", "pay", known), group("a", "web", unknown), group("b", "", known)];
+        let frame = Frame { period: &period, now_ms: 0, fills: false, before: None };
+        let total = groups.iter().fold(Tally::default(), |sum, group| sum.plus(group.tally));
+        let made = Report {
+            made_ms: 0,
+            filter: "cost>1".to_owned(),
+            by: by.to_vec(),
+            rows: rows(&groups, &by, &frame, None, None),
+            total,
+            models: Vec::new(),
+            days: Vec::new(),
+            imported: Tally::default(),
+            before: None,
+            month: None,
+            currency: Currency::default(),
+            known: None,
+            period: period.clone(),
+        };
+        let reader = SerializedFileReader::new(Bytes::from(report(&made).expect("made"))).expect("Parquet");
+        let read: Vec<String> =
+            reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row").to_string()).collect();
+        let known = "calls: 3, failed: 1, failed_not_billed: 0, unpriced: 0, estimated: 0, simulated: 0, open: 0, input: 70, \
+                     cache_read: 0, cache_write: 0, output: 0, reasoning: 0, usd: 1.500000000001, \
+                     at_most_usd: 2.000000000000, held_usd: 0.000000000000, price_table: null, price_checked: null}";
+        assert_eq!(read.len(), 3);
+        assert_eq!(read[0], format!("{{model: \"a\", project: \"pay\", {known}"));
+        assert!(
+            read[1].contains("project: \"web\"") && read[1].contains("usd: null, at_most_usd: null"),
+            "{}",
+            read[1]
+        );
+        assert_eq!(read[2], format!("{{model: \"b\", project: \"\", {known}"));
+        let said = reader.metadata().file_metadata().key_value_metadata().expect("metadata");
+        let said = said.iter().map(|pair| (pair.key.as_str(), pair.value.as_deref().unwrap_or_default()));
+        assert!(said.into_iter().any(|pair| pair == ("llmx.where", "cost>1")));
+    }
+
+    #[test]
+    fn row_groups_are_bounded_and_nothing_is_lost_between_them() {
+        let mut sheet = Sheet::of(Table::Lines, Vec::new()).expect("begins");
+        let count = i64::try_from(GROUP_ROWS).expect("small") * 2 + 5;
+        for number in 0..count {
+            let columns = Table::Lines.columns().iter();
+            let cells = columns.map(|column| if column.name == "line" { Cell::Count(number) } else { Cell::Unknown });
+            sheet.put(cells).expect("put");
+        }
+        let reader = SerializedFileReader::new(Bytes::from(sheet.finish().expect("ends"))).expect("Parquet");
+        let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(groups, [16_384, 16_384, 5]);
+        let read = reader.get_row_iter(None).expect("rows");
+        let numbers = read.map(|row| {
+            let row = row.expect("a row");
+            let found = row.get_column_iter().find(|(name, _)| *name == "line").map(|(_, field)| field.to_string());
+            found.and_then(|text| text.parse::<i64>().ok()).expect("a number")
+        });
+        assert!(numbers.eq(0..count));
+    }
+}
