@@ -6,7 +6,7 @@ pub mod estimate;
 pub mod html;
 pub mod json;
 pub mod junit;
-mod lay;
+pub(super) mod lay;
 pub mod live;
 pub mod markdown;
 mod matrix;

@@ -16,7 +16,7 @@ use crate::render::markdown::{Markdown, Style};
 const TAB: usize = 4;
 
 /// Columns of a text, our own colours not counted.
-pub(super) fn columns(text: &str) -> usize {
+pub(in crate::render) fn columns(text: &str) -> usize {
     if text.is_ascii() && !text.contains('\u{1b}') {
         return text.len();
     }
@@ -24,17 +24,17 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// `text` and as many spaces as it needs to be this wide.
-pub(super) fn filled(text: &str, width: usize) -> String {
+pub(in crate::render) fn filled(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }
 
 /// The same with the spaces before it.
-pub(super) fn to_the_right(text: &str, width: usize) -> String {
+pub(in crate::render) fn to_the_right(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(columns(text))))
 }
 
 /// `text` in a face, where there is colour.
-pub(super) fn painted(text: &str, face: Face, colour: bool) -> String {
+pub(in crate::render) fn painted(text: &str, face: Face, colour: bool) -> String {
     let mut painted = String::new();
     if colour {
         change(Face::PLAIN, face, &mut painted);
@@ -84,7 +84,7 @@ pub(super) fn marked(text: &str, marks: &[Range<usize>], colour: bool) -> String
 
 /// One line broken so that each part fits: at spaces, beside wide characters, and within a word that is wider than all.
 /// Colours go on behind a break. At least one line, perhaps empty.
-pub(super) fn folded(line: &str, width: Option<usize>) -> Vec<String> {
+pub(in crate::render) fn folded(line: &str, width: Option<usize>) -> Vec<String> {
     let line = without_tabs(line);
     let Some(width) = width.map(|width| width.max(1)).filter(|width| columns(&line) > *width) else {
         return vec![line.into_owned()];

@@ -1,0 +1,20 @@
+//! What was spent, as it is shown: a table on a screen, and the same as files.
+
+pub mod csv;
+pub mod json;
+pub mod markdown;
+mod sheet;
+pub mod table;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use super::terminal::Screen;
+
+/// Where a report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    pub screen: Screen,
+    /// `--format table`: rules and bars, though nobody may look.
+    pub drawn: bool,
+}
