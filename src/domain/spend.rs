@@ -1,5 +1,6 @@
 //! What was spent: the questions that reports ask of the books, and the sums that answer them.
 
+pub mod causes;
 pub mod filter;
 pub mod period;
 
