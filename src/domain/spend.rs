@@ -4,6 +4,10 @@ pub mod currency;
 pub mod filter;
 pub mod period;
 pub mod report;
+pub mod causes;
+pub mod filter;
+pub mod period;
+pub mod sums;
 
 use std::fmt;
 
