@@ -1,6 +1,7 @@
 //! What was spent: the questions that reports ask of the books, and the sums that answer them.
 
 pub mod filter;
+pub mod forecast;
 pub mod period;
 
 use std::fmt;

@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod lease;
 mod owner;
+mod peek;
 mod query;
 mod resolve;
 mod seen;
