@@ -436,6 +436,20 @@ pub fn run_rate(so_far: i128, span: Span, now_ms: i64) -> Option<i128> {
     (elapsed > 0).then(|| so_far.saturating_mul(length) / elapsed)
 }
 
+/// The instant within a span at which a limit is used up if it goes on as it did: `spent` since the span began, `used` of the
+/// limit with what is held. `None`: not within the span, or it does not end.
+#[must_use]
+pub fn used_up_at(spent: i128, used: i128, limit: i128, span: Span, now_ms: i64) -> Option<i64> {
+    let left = limit.saturating_sub(used);
+    if left <= 0 {
+        return Some(now_ms);
+    }
+    let elapsed = i128::from(now_ms) - i128::from(span.from_ms);
+    let wait = left.saturating_mul(elapsed).checked_div(spent).filter(|wait| spent > 0 && *wait >= 0)?;
+    let at_ms = i64::try_from(i128::from(now_ms).saturating_add(wait)).ok()?;
+    span.to_ms.is_some_and(|to_ms| at_ms < to_ms).then_some(at_ms)
+}
+
 fn signed(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -446,7 +460,7 @@ mod tests {
     use proptest::prelude::{Strategy, any};
     use proptest::{collection, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Band, DAYS_MIN, Errors, Past, TooShort, mean, run_rate};
+    use super::{Band, DAYS_MIN, Errors, Past, TooShort, mean, run_rate, used_up_at};
     use crate::domain::spend::period::{Period, number};
     use crate::domain::window::{Span, Zone};
 
@@ -652,6 +666,17 @@ mod tests {
         assert_eq!(run_rate(30, span, 9_000), Some(30), "it is over");
         assert_eq!(run_rate(30, span, 1_000), None);
         assert_eq!(run_rate(30, Span { to_ms: None, ..span }, 2_000), None);
+    }
+
+    #[test]
+    fn a_limit_is_used_up_when_the_pace_has_spent_what_is_left() {
+        let span = Span { from_ms: 0, to_ms: Some(1_000) };
+        // A hundred in the first 200 ms; 50 are held.
+        assert_eq!(used_up_at(100, 150, 300, span, 200), Some(500));
+        assert_eq!(used_up_at(100, 150, 551, span, 200), None, "after the window");
+        assert_eq!(used_up_at(0, 0, 1, span, 200), None);
+        assert_eq!(used_up_at(0, 7, 7, span, 200), Some(200), "it is used up");
+        assert_eq!(used_up_at(100, 150, 300, Span { to_ms: None, ..span }, 200), None);
     }
 
     /// Days of up to a thousand dollars, some of them idle.
