@@ -311,3 +311,54 @@ pub(super) fn ahead(
 
 /// A budget over all time is looked ahead for so many days.
 const TOTAL_DAYS: i64 = 366;
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::{Calls, History, number};
+    use crate::domain::bill::Quote;
+    use crate::domain::budget::Claim;
+    use crate::domain::money::Usd;
+    use crate::domain::record::{NewCall, Settlement};
+    use crate::domain::window::Zone;
+    use crate::ledger::{Admission, Ledger, Patience};
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// Books a call of one picodollar.
+    fn spend(ledger: &mut Ledger, at_ms: i64) {
+        let call = NewCall { id: at_ms.to_string(), ceiling: Some(Usd::default()), ..NewCall::default() };
+        let quote = Quote { ceiling: call.ceiling, ..Quote::default() };
+        let claim = Claim { budgets: &[], quote: &quote, cap: None, floor: None, purse: None };
+        let Admission::Granted(reservation) = ledger.admit(&call, &claim, at_ms).expect("admitted") else {
+            panic!("no budget is in force");
+        };
+        let settlement = Settlement { basis: "table".into(), total: Some(Usd::from_picos(1)), ..Settlement::default() };
+        ledger.settle(reservation, &settlement, at_ms).expect("settled");
+    }
+
+    #[test]
+    fn a_day_of_23_or_25_hours_is_cut_at_the_same_time_of_its_clock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (changed, hours, late) in [(date(2026, 3, 29), 23, 6), (date(2026, 10, 25), 25, 6)] {
+            let mut ledger =
+                Ledger::open(&folder.path().join(format!("{changed}.db")), Patience::default()).expect("opens");
+            let berlin = Zone::named("Europe/Berlin").expect("a zone");
+            let begins = berlin.beginning(changed).expect("it begins");
+            // One call an hour on the day on which the clock changes, half past; a week later it is 18 o'clock.
+            (0..hours).for_each(|hour| spend(&mut ledger, begins + hour * HOUR_MS + HOUR_MS / 2));
+            let week_later =
+                date(changed.year(), changed.month(), changed.day()).checked_add(jiff::Span::new().days(7));
+            let then = berlin.beginning(week_later.expect("a day")).expect("it begins") + 18 * HOUR_MS;
+            let history = History::read(&mut ledger, &Calls::default(), &berlin, then).expect("reads");
+            assert_eq!(history.past.first, number(changed));
+            assert_eq!(history.past.days, [i128::from(hours), 0, 0, 0, 0, 0, 0, 0], "{changed}");
+            assert_eq!(history.past.late, [late], "{changed}");
+            // In UTC a part of it is the day before.
+            let utc = History::read(&mut ledger, &Calls::default(), &Zone::utc(), then).expect("reads");
+            assert_eq!(utc.past.first, number(changed) - 1);
+            assert_eq!(utc.past.days.iter().sum::<i128>(), i128::from(hours));
+        }
+    }
+}

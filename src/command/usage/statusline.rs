@@ -22,23 +22,24 @@ use crate::render::terminal::{Terminal, Written};
 use crate::render::usage::statusline::{DEFAULT, DEFAULT_WITHOUT, Field, Format, Last, Values, line};
 
 pub const AFTER_HELP: &str = "\
-Placeholders, {{ for a brace; – where there is no such thing, and + behind a sum from which unpriced
-calls are missing:
-  {today} {yesterday} {week} {month}   what was spent; a week begins on Monday
-  {pace}                               what the month will have cost at this pace
-  {project} {session}                  this month: the project of this folder, the last call's session
-  {calls} {failed} {unpriced}          calls of today
-  {budget} {budget_left} {budget_percent}   the budget of which most is used, or {budget_left:NAME}
-  {last_cost} {last_model}             the last call
+Placeholders; {{ is a brace, – stands where there is no such thing, and + behind a sum from which
+calls without a price are missing:
+  {today} {yesterday} {week} {month}        what was spent; a week begins on Monday
+  {pace}                                    what the month will have cost at this pace
+  {project} {session}                       this month: this folder's project, the last session
+  {calls} {failed} {unpriced}               calls of today
+  {budget} {budget_left} {budget_percent}   the most used budget, or {budget_left:NAME}
+  {last_cost} {last_model}                  the last call
 
 Examples:
-  PS1='$(llmx usage statusline) \\$ '                             bash; single quotes
-  set -g status-right '#(llmx usage statusline \"{today}\")'       tmux
-  \"statusLine\": {\"type\": \"command\", \"command\": \"llmx usage statusline --color always\"}   Claude Code
+  PS1='$(llmx usage statusline) \\$ '                      bash, in single quotes
+  RPROMPT='${$(llmx usage statusline)//\\%/%%}'           zsh, with setopt prompt_subst
+  set -g status-right '#(llmx usage statusline)'         tmux
 
-It reads no standard input, uses no network, makes no ledger and waits for no one. The line ends in a
-newline, which $(…) takes off. In trouble the line is `llmx: …` in three words, empty with -q, and -v
-says all on standard error; the exit code is 0. Only a format that cannot be read is an error (2).";
+It reads no standard input, uses no network, makes no ledger and waits for nobody. The line ends
+in a newline, which $(…) takes off. In trouble the line is three words after `llmx:`, or empty
+with -q; -v says all on standard error. The exit code is 0 all the same: only a format or a flag
+that cannot be read is an error (2). No colour but with --color always.";
 
 /// Longer than any other process holds the lock in passing, shorter than a person notices.
 const PATIENCE: Duration = Duration::from_millis(20);

@@ -103,7 +103,7 @@ impl Outlook {
         };
         let resets = match (standing.span.to_ms, budget.account.window) {
             (Some(to_ms), _) => self.short(to_ms),
-            (None, Window::Rolling { .. }) => "as calls age".to_owned(),
+            (None, Window::Rolling { .. }) => "rolling".to_owned(),
             (None, _) => "never".to_owned(),
         };
         [
@@ -152,7 +152,8 @@ fn table(rows: &[[String; COLUMNS]], width: Option<usize>) -> String {
     let tables = [
         picked(rows, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12], &[2, 3, 4, 5, 6]),
         picked(rows, [0, 1, 2, 3, 4, 5, 6, 9, 10], &[2, 3, 4, 5, 6]),
-        picked(rows, [0, 1, 2, 4, 5, 9, 10], &[2, 3, 4]),
+        picked(rows, [0, 1, 2, 4, 5, 6, 9, 10], &[2, 3, 4, 5]),
+        picked(rows, [0, 1, 2, 4, 5, 9], &[2, 3, 4]),
         picked(rows, [0, 1, 4, 5, 9], &[2, 3]),
     ];
     tables.into_iter().find(fits).unwrap_or_else(|| blocks(rows))

@@ -301,6 +301,6 @@ mod tests {
         let mut hostile = values();
         hostile.last = Some(Last { model: "x/$(rm -r ~)`id`#[bg=red]%{\u{1b}[2J".into(), settled: false, cost: None });
         let shown = line(&Format::parse("{last_model} {last_cost}").expect("a format"), &hostile, true);
-        assert_eq!(shown, "x/??rm -r ????id????bg?red??????2J open".replace("????bg", "???bg"), "{shown}");
+        assert_eq!(shown, "x/??rm -r ???id???bg?red?????2J open");
     }
 }
