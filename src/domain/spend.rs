@@ -1,12 +1,11 @@
 //! What was spent: the questions that reports ask of the books, and the sums that answer them.
 
+pub mod causes;
 pub mod currency;
 pub mod filter;
+pub mod forecast;
 pub mod period;
 pub mod report;
-pub mod causes;
-pub mod filter;
-pub mod period;
 pub mod sums;
 
 use std::fmt;

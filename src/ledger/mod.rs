@@ -12,6 +12,7 @@ mod glimpse;
 mod lease;
 mod names;
 mod owner;
+mod peek;
 mod query;
 mod resolve;
 mod seen;

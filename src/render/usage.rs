@@ -1,9 +1,13 @@
 //! What was spent, as it is shown: a table on a screen, and the same as files.
 
+pub mod budgets;
 pub mod csv;
+pub mod forecast;
 pub mod json;
 pub mod markdown;
+mod rounded;
 mod sheet;
+pub mod statusline;
 pub mod table;
 mod tell;
 #[cfg(test)]

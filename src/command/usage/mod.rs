@@ -30,6 +30,7 @@ enum UsageCommand {
     /// Split a change into its causes, and into the projects, users and tags that carry it
     Explain(explain::ExplainArgs),
     /// Say where the month will end, with a band
+    #[command(after_help = forecast::AFTER_HELP)]
     Forecast(forecast::ForecastArgs),
     /// Say what the calls of a period would have cost on another model
     WhatIf(what_if::WhatIfArgs),
@@ -38,8 +39,10 @@ enum UsageCommand {
     /// Say what was paid for nothing
     Waste(waste::WasteArgs),
     /// Say where every budget stands, and when it will be reached
+    #[command(after_help = budgets::AFTER_HELP)]
     Budgets(budgets::BudgetsArgs),
     /// Print one short line for a prompt or a status bar
+    #[command(after_help = statusline::AFTER_HELP)]
     Statusline(statusline::StatuslineArgs),
     /// Write the raw rows for other programs
     Export(export::ExportArgs),
