@@ -158,7 +158,11 @@ fn difference(record: &Record, row: Option<&Row>, prices: &Prices) -> Option<Dif
     if settlement.basis == Basis::Nothing.as_str() {
         return Some(Difference { cause: Cause::Same, ..difference });
     }
-    let (usage, counts) = consumed(settlement, row, &call.model);
+    let (mut usage, counts) = consumed(settlement, row, &call.model);
+    if let (Some(usage), true) = (&mut usage, record.requests > 1 || call.parameters["sum"].is_object()) {
+        // Which calls of an imported sum were long is not known.
+        usage.attributes.insert("prompt_total".into(), "summed".into());
+    }
     let outcome = outcome(settlement, usage);
     let called = Called {
         name: &name,
@@ -188,7 +192,7 @@ fn is_stated(record: &Record, settlement: &Settlement) -> bool {
 
 fn outcome(settlement: &Settlement, usage: Option<Usage>) -> Outcome {
     match usage {
-        Some(usage) if settlement.usage_source.as_deref() == Some("reported") => {
+        Some(usage) if matches!(settlement.usage_source.as_deref(), Some("reported" | "imported")) => {
             // A charge that was stated has the basis `reported`: here there was none that counts.
             Outcome::Reported(Usage { charge: None, ..usage })
         }
