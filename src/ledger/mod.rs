@@ -12,6 +12,7 @@ mod lease;
 mod owner;
 mod query;
 mod resolve;
+mod scan;
 mod seen;
 mod spend;
 mod spill;
