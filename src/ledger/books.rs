@@ -9,22 +9,6 @@ use super::owner::Owner;
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, Price, RecordLine, Settlement};
 
-/// The truth about each settled call: its last correction, else its settlement.
-macro_rules! booked {
-    () => {
-        "SELECT s.call, coalesce(c.cost_basis, s.cost_basis) AS cost_basis,
-            iif(c.call IS NULL, s.total_picos, c.total_picos) AS total_picos,
-            iif(c.call IS NULL, coalesce(s.at_most_picos, s.total_picos), c.total_picos) AS at_most_picos,
-            s.error_class IS NOT NULL AS failed, s.error_class, s.stopped, s.first_token_ms, s.finished_ms,
-            coalesce(s.reasoning, 0) AS reasoning, coalesce(s.price, 0) AS price
-         FROM settlement s
-         LEFT JOIN correction c
-            ON c.call = s.call AND c.n = (SELECT max(l.n) FROM correction l WHERE l.call = s.call)"
-    };
-}
-
-pub(super) use booked;
-
 /// Whether a row was added or stood there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Added {
@@ -189,8 +173,10 @@ pub(super) fn derive(db: &Connection) -> Result<()> {
     accounts::derive(db)
 }
 
-/// What each settled call is booked at.
-pub(super) const BOOKED: &str = booked!();
+/// What each settled call is booked at: its last correction, else its settlement.
+pub(super) const BOOKED: &str = "SELECT s.call, iif(c.call IS NULL, s.total_picos, c.total_picos) AS total_picos
+     FROM settlement s
+     LEFT JOIN correction c ON c.call = s.call AND c.n = (SELECT max(l.n) FROM correction l WHERE l.call = s.call)";
 
 fn price_id(db: &Connection, price: &Price) -> Result<i64> {
     let (row_from, checked) = (price.row_from.as_deref().unwrap_or(""), price.checked.as_deref().unwrap_or(""));

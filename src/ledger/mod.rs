@@ -17,6 +17,7 @@ mod owner;
 mod peek;
 mod query;
 mod resolve;
+mod scan;
 mod seen;
 mod spend;
 mod spill;
