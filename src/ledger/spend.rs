@@ -94,9 +94,10 @@ impl Ledger {
     pub fn imported(&self, question: &Question) -> Result<Tally, LedgerError> {
         self.read(|db| {
             let view = db.unchecked_transaction()?;
-            let mut sums = Adding::default();
-            from_calls(&view, question, "seq IN (SELECT call FROM imported)", &mut sums)?;
-            Ok(sums.total)
+            let mut adding = Adding::of(question);
+            let theirs = "c.seq IN (SELECT call FROM imported) AND +c.opened_ms >= ?1 AND +c.opened_ms < ?2";
+            from_calls(&view, question, theirs, &mut adding)?;
+            Ok(adding.total)
         })
     }
 

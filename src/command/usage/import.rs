@@ -77,7 +77,7 @@ pub fn run(args: &ImportArgs) -> Result<u8, Failure> {
     let how = How { now_ms: now_ms(), dry: args.dry_run, overlaps: args.overlaps };
     let mut booker = Booker::new(&mut books, &prices, how)?;
     for (path, format) in &files {
-        if args.global.verbose {
+        if args.global.is_verbose() {
             note(&format!("{}: {}", path.display(), format.name()), &args.global);
         }
         read(&mut booker, path, *format)?;

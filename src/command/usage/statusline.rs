@@ -62,7 +62,7 @@ pub fn run(args: &StatuslineArgs) -> Result<u8, Failure> {
     match made(args, given) {
         Ok(line) => show(&format!("{line}\n"), args),
         Err(trouble) => {
-            if args.global.verbose {
+            if args.global.is_verbose() {
                 let _ = Terminal::new(colour(args.global.color), false, env).note(&format!("llmx: {}\n", trouble.said));
             }
             if args.global.quiet { Ok(0) } else { show(&format!("llmx: {}\n", trouble.short), args) }
