@@ -93,7 +93,9 @@ impl Ledger {
         self.read(|db| {
             let view = db.unchecked_transaction()?;
             let mut sums = Adding::default();
-            from_calls(&view, question, "seq IN (SELECT call FROM imported)", &mut sums)?;
+            if view.query_row("SELECT EXISTS (SELECT 1 FROM imported)", [], |row| row.get(0))? {
+                from_calls(&view, question, "seq IN (SELECT call FROM imported)", &mut sums)?;
+            }
             Ok(sums.total)
         })
     }

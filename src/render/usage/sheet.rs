@@ -77,6 +77,9 @@ impl Set {
     }
 }
 
+/// Stands in place of an amount that nobody knows.
+const UNKNOWN: &str = "unknown";
+
 /// One row of the sheet before it is written.
 struct Item<'a> {
     row: &'a Row,
@@ -86,6 +89,7 @@ struct Item<'a> {
 
 /// The groups of a report, each row of the second dimension below its own of the first.
 pub(super) fn groups(report: &Report, set: Set) -> Sheet {
+    let timed = report.by.first().is_some_and(Dimension::is_time);
     let items: Vec<Item<'_>> = report
         .rows
         .iter()
@@ -99,7 +103,7 @@ pub(super) fn groups(report: &Report, set: Set) -> Sheet {
         tally: report.total,
         price: None,
         inner: Vec::new(),
-        before: report.before.as_ref().filter(|before| before.asked).map(|before| before.total.picos),
+        before: report.before.as_ref().filter(|before| before.asked && !timed).map(|before| before.total.picos),
     };
     let names = Names::of(report);
     let label = |item: &Item<'_>| Label {
@@ -109,7 +113,6 @@ pub(super) fn groups(report: &Report, set: Set) -> Sheet {
     let mut labels: Vec<Label> = items.iter().map(label).collect();
     labels.push(Label { indent: 0, text: "Total".to_owned() });
     let rows: Vec<&Row> = items.iter().map(|item| item.row).chain([&total]).collect();
-    let timed = report.by.first().is_some_and(Dimension::is_time);
     let head = if timed { String::new() } else { report.by.first().map(heading).unwrap_or_default() };
     let columns =
         if report.by.contains(&Dimension::Meter) { metered(report, &rows) } else { called(report, set, &rows, timed) };
@@ -130,8 +133,9 @@ pub(super) fn models(report: &Report, set: Set) -> Sheet {
     let wide = set != Set::Narrow;
     let mut columns = vec![
         figures("reqs", if wide { 9 } else { 7 }, Leaves::Never, &rows, |row| reqs(row, set)),
-        costs(report, &rows),
+        costs(report, &rows, UNKNOWN),
     ];
+    columns.extend(before(report, &rows));
     columns.push(figures("share", 7, Leaves::Fifth, &rows, |row| share(report, row)));
     if wide {
         columns.push(millions(report, &rows));
@@ -169,7 +173,7 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
             columns.push(per_request(report, rows));
         }
     }
-    columns.push(costs(report, rows));
+    columns.push(costs(report, rows, UNKNOWN));
     columns.extend(before(report, rows));
     columns.extend(troubles(report, rows, set));
     if !timed {
@@ -194,7 +198,8 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
 fn metered(report: &Report, rows: &[&Row]) -> Vec<Column> {
     let of_meter = |row: &&Row| row.inner.is_empty() || report.by.first() == Some(&Dimension::Meter);
     let units = |row: &Row| (row.tally.units > 0 && of_meter(&row)).then(|| tell::grouped(row.tally.units));
-    let mut columns = vec![figures("units", 9, Leaves::Third, rows, units), costs(report, rows)];
+    // What a meter's part of a known amount is, nobody says.
+    let mut columns = vec![figures("units", 9, Leaves::Third, rows, units), costs(report, rows, NONE)];
     columns.extend(before(report, rows));
     columns.push(figures("share", 7, Leaves::Second, rows, |row| share(report, row)));
     columns.push(trend(report, rows).unwrap_or_else(|| bars(rows)));
@@ -229,7 +234,7 @@ fn share(report: &Report, row: &Row) -> Option<String> {
 }
 
 /// Amounts, each marked where it is not the whole truth.
-fn costs(report: &Report, rows: &[&Row]) -> Column {
+fn costs(report: &Report, rows: &[&Row], unknown: &str) -> Column {
     let money = Money::of(&report.currency, 2, rows.iter().map(|row| row.tally.picos));
     let mark = |row: &Row| match (row.tally.unpriced, row.tally.uncertain) {
         (0, 0) => "",
@@ -240,7 +245,7 @@ fn costs(report: &Report, rows: &[&Row]) -> Column {
     figures("cost", 9, Leaves::Never, rows, |row| {
         let shown = match (row.tally.is_empty(), tell::is_unknown(&row.tally)) {
             (true, _) => return None,
-            (false, true) => return Some("unknown".to_owned()),
+            (false, true) => return Some(unknown.to_owned()),
             (false, false) => money.shown(row.tally.picos),
         };
         Some(format!("{shown}{}", if marked && mark(row).is_empty() { " " } else { mark(row) }))
@@ -272,7 +277,7 @@ fn sources(rows: &[&Row]) -> Column {
 
 /// What each came to before, and by how much that differs.
 fn before(report: &Report, rows: &[&Row]) -> Vec<Column> {
-    if rows.iter().all(|row| row.before.is_none()) || report.by.first().is_some_and(Dimension::is_time) {
+    if rows.iter().all(|row| row.before.is_none()) {
         return Vec::new();
     }
     let money = Money::of(&report.currency, 2, rows.iter().filter_map(|row| row.before));
