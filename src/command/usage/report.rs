@@ -364,3 +364,56 @@ fn scope(filter: &Filter) -> Option<Scope> {
     }
     Some(scope)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{budget, dimensions};
+    use crate::domain::budget::{Account, Budget, OnUnknownPrice, Origin, Scope};
+    use crate::domain::money::Usd;
+    use crate::domain::spend::filter::Filter;
+    use crate::domain::window::{Window, Zone};
+
+    fn limit(name: &str, usd: &str, window: &str, project: Option<&str>) -> Budget {
+        let scope = Scope { project: project.map(str::to_owned), ..Scope::default() };
+        Budget {
+            name: name.to_owned(),
+            limit: Usd::parse(usd).expect("an amount"),
+            account: Account { scope, window: Window::parse(window).expect("a window"), zone: Zone::utc() },
+            hard: false,
+            warn: Vec::new(),
+            on_unknown_price: OnUnknownPrice::Deny,
+            allow_unbounded: false,
+            clip: false,
+            origin: Origin::Ledger,
+        }
+    }
+
+    #[test]
+    fn the_budget_of_a_report_counts_the_same_calls_by_calendar_month_and_is_the_tightest() {
+        let budgets = [
+            limit("day", "1", "day", None),
+            limit("fifteenth", "2", "month@15", None),
+            limit("wide", "200", "month", None),
+            limit("tight", "150", "month", None),
+            limit("pay", "20", "month", Some("pay")),
+        ];
+        let applies = |filter: &str| {
+            let filter = Filter::parse(filter).expect("a filter");
+            budget(&budgets, &filter).map(|budget| budget.name)
+        };
+        assert_eq!(applies("").as_deref(), Some("tight"));
+        assert_eq!(applies("project=pay").as_deref(), Some("pay"));
+        for other in
+            ["project=web", "project=pay,web", "project!=pay", "project~pay", "project=pay cost>1", "status=ok"]
+        {
+            assert_eq!(applies(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_dimension_that_is_none_says_which_are() {
+        let wrong = dimensions("day,projct").expect_err("no dimension");
+        assert!(wrong.advice.as_deref().is_some_and(|advice| advice.starts_with("did you mean project?")), "{wrong:?}");
+        assert_eq!(dimensions("tag:env, week").expect("two").len(), 2);
+    }
+}

@@ -49,6 +49,7 @@ pub(super) enum Leaves {
     Third,
     Fourth,
     Fifth,
+    Sixth,
     Never,
 }
 
@@ -136,7 +137,7 @@ pub(super) fn models(report: &Report, set: Set) -> Sheet {
         costs(report, &rows, UNKNOWN),
     ];
     columns.extend(before(report, &rows));
-    columns.push(figures("share", 7, Leaves::Fifth, &rows, |row| share(report, row)));
+    columns.push(figures("share", 7, Leaves::Sixth, &rows, |row| share(report, row)));
     if wide {
         columns.push(millions(report, &rows));
         columns.push(sources(&rows));
@@ -151,7 +152,7 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
         figures(head, room, leaves, rows, |row| called_at_all(row).then(|| digits.count(of(&row.tally))))
     };
     let cached = |head, room| {
-        figures(head, room, Leaves::Second, rows, |row| {
+        figures(head, room, Leaves::Third, rows, |row| {
             called_at_all(row)
                 .then(|| row.tally.cached_percent().map_or(NONE.to_owned(), |percent| format!("{percent}%")))
         })
@@ -159,16 +160,16 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
     let mut columns = vec![figures("reqs", 6, Leaves::Never, rows, |row| reqs(row, set))];
     match set {
         Set::Narrow => {
-            columns.push(tokens("input", 8, Leaves::Third, Tally::prompt));
-            columns.push(tokens("output", 8, Leaves::Third, |tally| tally.output));
+            columns.push(tokens("input", 8, Leaves::Fourth, Tally::prompt));
+            columns.push(tokens("output", 8, Leaves::Fourth, |tally| tally.output));
             columns.push(cached("cache%", 7));
         }
         Set::Full | Set::Wide => {
             let room = |full, wide| if set == Set::Full { full } else { wide };
-            columns.push(tokens("fresh in", room(11, 9), Leaves::Third, |tally| tally.input));
-            columns.push(tokens("cache rd", room(12, 9), Leaves::Third, |tally| tally.cache_read));
-            columns.push(tokens("cache wr", room(11, 9), Leaves::Third, |tally| tally.cache_write));
-            columns.push(tokens("output", room(10, 8), Leaves::Third, |tally| tally.output));
+            columns.push(tokens("fresh in", room(11, 9), Leaves::Fourth, |tally| tally.input));
+            columns.push(tokens("cache rd", room(12, 9), Leaves::Fourth, |tally| tally.cache_read));
+            columns.push(tokens("cache wr", room(11, 9), Leaves::Fourth, |tally| tally.cache_write));
+            columns.push(tokens("output", room(10, 8), Leaves::Fourth, |tally| tally.output));
             columns.push(cached("hit", 5));
             columns.push(per_request(report, rows));
         }
@@ -177,7 +178,7 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
     columns.extend(before(report, rows));
     columns.extend(troubles(report, rows, set));
     if !timed {
-        columns.push(figures("share", 7, Leaves::Second, rows, |row| share(report, row)));
+        columns.push(figures("share", 7, Leaves::Third, rows, |row| share(report, row)));
     }
     if is_model && set == Set::Full {
         columns.push(millions(report, rows));
@@ -199,9 +200,9 @@ fn metered(report: &Report, rows: &[&Row]) -> Vec<Column> {
     let of_meter = |row: &&Row| row.inner.is_empty() || report.by.first() == Some(&Dimension::Meter);
     let units = |row: &Row| (row.tally.units > 0 && of_meter(&row)).then(|| tell::grouped(row.tally.units));
     // What a meter's part of a known amount is, nobody says.
-    let mut columns = vec![figures("units", 9, Leaves::Third, rows, units), costs(report, rows, NONE)];
+    let mut columns = vec![figures("units", 9, Leaves::Fourth, rows, units), costs(report, rows, NONE)];
     columns.extend(before(report, rows));
-    columns.push(figures("share", 7, Leaves::Second, rows, |row| share(report, row)));
+    columns.push(figures("share", 7, Leaves::Third, rows, |row| share(report, row)));
     columns.push(trend(report, rows).unwrap_or_else(|| bars(rows)));
     columns
 }
@@ -282,15 +283,15 @@ fn before(report: &Report, rows: &[&Row]) -> Vec<Column> {
     }
     let money = Money::of(&report.currency, 2, rows.iter().filter_map(|row| row.before));
     vec![
-        figures("before", 9, Leaves::Fourth, rows, |row| row.before.map(|picos| money.shown(picos))),
-        figures("change", 8, Leaves::Fifth, rows, |row| row.before.map(|picos| tell::changed(row, picos))),
+        figures("before", 9, Leaves::Fifth, rows, |row| row.before.map(|picos| money.shown(picos))),
+        figures("change", 8, Leaves::Sixth, rows, |row| row.before.map(|picos| tell::changed(row, picos))),
     ]
 }
 
 /// How many calls have no amount, and how many failed, where that bears on the sums.
 fn troubles(report: &Report, rows: &[&Row], set: Set) -> Vec<Column> {
     let count = |head, room, of: fn(&Tally) -> u64| {
-        figures(head, room, Leaves::Fifth, rows, |row| {
+        figures(head, room, Leaves::Sixth, rows, |row| {
             Some(of(&row.tally)).filter(|count| *count > 0).map(|count| set.digits().calls(count))
         })
     };
