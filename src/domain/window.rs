@@ -21,7 +21,8 @@ impl Zone {
     /// `Europe/Berlin`, `UTC`. `None` where the database has no such name.
     #[must_use]
     pub fn named(name: &str) -> Option<Zone> {
-        if name.eq_ignore_ascii_case("utc") {
+        // As many machines without a place of their own name it.
+        if ["utc", "etc/utc"].iter().any(|utc| name.eq_ignore_ascii_case(utc)) {
             return Some(Zone::utc());
         }
         TimeZone::get(name).ok().map(Zone)

@@ -135,12 +135,20 @@ impl Terminal {
     /// # Errors
     /// [`WriteError::Stream`] if it could not be written.
     pub fn show(&mut self, rendered: &str) -> Result<Written, WriteError> {
-        self.clear_status();
-        let written = write("standard output", &mut io::stdout().lock(), rendered.as_bytes());
+        let written = self.show_bytes(rendered.as_bytes());
         if self.out.terminal && self.err.terminal {
             aside(|aside| aside.answering(rendered));
         }
         written
+    }
+
+    /// The same for a format that is no text.
+    ///
+    /// # Errors
+    /// [`WriteError::Stream`] if it could not be written.
+    pub fn show_bytes(&mut self, rendered: &[u8]) -> Result<Written, WriteError> {
+        self.clear_status();
+        write("standard output", &mut io::stdout().lock(), rendered)
     }
 
     /// Text from outside or our own to standard error: always made visible, a terminal or not.

@@ -4,12 +4,14 @@ pub mod asked;
 pub mod budgets;
 pub mod explain;
 pub mod export;
+pub mod face;
 pub mod forecast;
 pub mod import;
 pub mod report;
 pub mod savings;
 pub mod statusline;
 pub mod waste;
+pub mod watch;
 pub mod what_if;
 
 use clap::{Args, Subcommand};
