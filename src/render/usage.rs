@@ -1,0 +1,5 @@
+//! What `llmx usage` shows.
+
+pub mod causes;
+mod lay;
+pub mod sums;
