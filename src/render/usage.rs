@@ -1,13 +1,16 @@
 //! What was spent, as it is shown: a table on a screen, and the same as files.
 
 pub mod budgets;
+pub mod causes;
 pub mod csv;
 pub mod forecast;
 pub mod json;
+mod lay;
 pub mod markdown;
 mod rounded;
 mod sheet;
 pub mod statusline;
+pub mod sums;
 pub mod table;
 mod tell;
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod import;
 pub mod report;
 pub mod savings;
 pub mod statusline;
+pub mod sums;
 pub mod waste;
 pub mod watch;
 pub mod what_if;

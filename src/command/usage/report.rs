@@ -66,6 +66,10 @@ pub struct ReportArgs {
     /// How to show it (else what -o ends with, else a table)
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
     format: Option<Face>,
+    /// Show how the sum was made: every line as quantity × rate; of one call or group with its ID
+    #[arg(long, value_name = "CALL|GROUP", num_args = 0..=1, require_equals = true, default_missing_value = "",
+        conflicts_with_all = ["number", "sort", "compare", "currency", "format", "output", "watch", "fail_over"])]
+    explain: Option<String>,
     /// Print JSON
     #[arg(short, long)]
     json: bool,
@@ -113,6 +117,9 @@ const FAILED: u8 = 10;
 /// # Errors
 /// `config` for a flag that cannot be, `ledger` where the books cannot be read.
 pub fn run(args: &ReportArgs) -> Result<u8, Failure> {
+    if let Some(which) = &args.explain {
+        return sums::run(&args.asked, which, args.json, &args.global);
+    }
     let asked = Asked::of(args)?;
     let face = face(args)?;
     let mut terminal = Terminal::new(colour(args.global.color), args.global.quiet, env);

@@ -7,7 +7,9 @@
 //! 3. *sizes* (input, output, reasoning, tools, and charges that no line carries): units per call beyond those of before at the rates of before;
 //! 4. *cache*: prompt tokens that changed their class at the same length, at the rates of before;
 //! 5. *price*: the units of now at the rates of now less those of before;
-//! 6. *mix*: what is left, which is what other models (in other regions) took over.
+//! 6. *unknown*: calls without a known price count at the rates that their model has elsewhere, and what that makes is taken
+//!    off again;
+//! 7. *mix*: what is left, which is what other models (in other regions) took over.
 //!
 //! A call that goes to another model takes its tokens along, be they many or few: what one model lost and another gained is no
 //! change of size. So a size counts as changed only where both the average of the model and the sum over the models say so,
@@ -134,7 +136,7 @@ type Class = (Size, String);
 struct Units {
     quantity: i128,
     picos: i128,
-    /// Units without an amount.
+    /// Units of calls whose price is not known.
     silent: i128,
     /// The most of one call.
     most: i128,
@@ -143,7 +145,7 @@ struct Units {
 /// The calls of one model in one project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Cell {
-    /// Those that ended as they should.
+    /// Those that ended as they should, whether their price is known or not.
     calls: i128,
     failed: i128,
     /// What failed attempts cost, and the calls that stood in for them.
@@ -162,9 +164,6 @@ impl Cell {
 }
 
 type Cells = BTreeMap<String, Cell>;
-
-/// Under this model stand the calls whose price is not known: it costs nothing, and takes calls from others.
-const UNPRICED: &str = "";
 
 /// The calls of one period, added up as far as a split needs them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -266,18 +265,20 @@ impl Side {
             cell.fallen += total.unwrap_or_default();
             return;
         }
-        let cell = cells.entry(if total.is_some() { model } else { UNPRICED.to_owned() }).or_default();
+        let cell = cells.entry(model).or_default();
         cell.calls += requests;
         let mut carried = 0;
         for (class, quantity, picos) in classes(settlement) {
             let units = cell.classes.entry(class).or_default();
-            match picos.filter(|_| total.is_some()) {
-                Some(picos) => {
+            match (total, picos) {
+                (Some(_), Some(picos)) => {
                     units.quantity += quantity;
                     units.picos += picos;
                     carried += picos;
                 }
-                None => units.silent += quantity,
+                // The charge that no line carries is theirs.
+                (Some(_), None) => continue,
+                (None, _) => units.silent += quantity,
             }
             units.most = units.most.max(divided(quantity, 1, requests.max(1)) + 1);
         }
@@ -485,6 +486,8 @@ fn wanted(cells: &Cells) -> i128 {
 
 #[derive(Debug, Default)]
 struct ProjectSplit {
+    /// Calls that were wanted before and now.
+    wanted: (i128, i128),
     parts: BTreeMap<Cause, i128>,
     /// What the rate of a model's meter made.
     rates: BTreeMap<(String, String), i128>,
@@ -509,7 +512,7 @@ struct Pair<'a> {
 
 impl Pair<'_> {
     fn is_known(&self) -> bool {
-        self.model != UNPRICED && self.before.calls > 0
+        self.before.calls > 0
     }
 
     /// A class's amount and units where it has a rate: before, else now.
@@ -528,7 +531,20 @@ impl Pair<'_> {
 /// Averages are kept in billionths of a unit.
 const BILLION: i128 = 1_000_000_000;
 
+/// As if every price was known; what is so is taken off again.
 fn split_project(before: &Cells, now: &Cells) -> ProjectSplit {
+    let (mut before, mut now) = (before.clone(), now.clone());
+    let (worth_before, worth_now) = impute(&mut before, &mut now);
+    let mut split = split_priced(&before, &now);
+    let (wanted_before, wanted_now) = split.wanted;
+    // At as many calls more, as many more of them have no known price.
+    let again = if wanted_before == 0 { worth_before } else { divided(worth_before, wanted_now, wanted_before) };
+    split.add(Cause::Calls, worth_before - again);
+    split.add(Cause::Unknown, again - worth_now);
+    split
+}
+
+fn split_priced(before: &Cells, now: &Cells) -> ProjectSplit {
     let mut split = ProjectSplit::default();
     let none = Cell::default();
     let sum = |cells: &Cells| cells.values().map(|cell| cell.picos() + cell.fallen).sum::<i128>();
@@ -543,6 +559,7 @@ fn split_project(before: &Cells, now: &Cells) -> ProjectSplit {
         .collect();
     let wanted_before = wanted(before);
     let wanted_now = pairs.iter().map(|pair| pair.now.calls + pair.lost).sum::<i128>();
+    split.wanted = (wanted_before, wanted_now);
     let (failed_before, fallen_before) = attempts(before);
     let (failed_now, fallen_now) = attempts(now);
     if wanted_before == 0 {
@@ -564,7 +581,6 @@ fn split_project(before: &Cells, now: &Cells) -> ProjectSplit {
     for pair in pairs.iter().filter(|pair| pair.is_known()) {
         rates(pair, &mut split);
     }
-    unknown(&pairs, wanted_before, &mut split);
     let rest = sum_now - sum_before - split.parts.values().sum::<i128>();
     // No call went elsewhere: what is left is what rounding left, and no mix.
     let stayed = pairs.iter().all(|pair| pair.moved == 0);
@@ -601,8 +617,8 @@ fn sizes(pairs: &[Pair<'_>], wanted_before: i128, wanted_now: i128, split: &mut 
         let (mut sum_before, mut sum_now) = (0, 0);
         for pair in pairs {
             let (before, now) = (pair.before.units(class), pair.now.units(class));
-            sum_before += (before.quantity + before.silent) * BILLION;
-            sum_now += (now.quantity + now.silent) * BILLION;
+            sum_before += before.quantity * BILLION;
+            sum_now += now.quantity * BILLION;
             if !pair.is_known() {
                 // Of a model that only failed before, answers came back.
                 let back = divided(now.quantity * BILLION, pair.lost, pair.now.calls);
@@ -679,22 +695,39 @@ fn rates(pair: &Pair<'_>, split: &mut ProjectSplit) {
     }
 }
 
-/// What calls without a known price took from the others, or left to them.
-fn unknown(pairs: &[Pair<'_>], wanted_before: i128, split: &mut ProjectSplit) {
-    let taken = -pairs.iter().filter(|pair| pair.model == UNPRICED).map(|pair| pair.moved).sum::<i128>();
-    let others = || pairs.iter().filter(|pair| pair.model != UNPRICED && pair.moved.signum() == taken.signum());
-    let moved: i128 = others().map(|pair| pair.moved).sum();
-    if taken == 0 || moved == 0 {
-        return;
-    }
-    for pair in others() {
-        let cell = if pair.before.calls > 0 { pair.before } else { pair.now };
-        if cell.calls > 0 {
-            let calls = divided(pair.moved * BILLION, taken, moved);
-            let calls = divided(calls, 1, wanted_before);
-            split.add(Cause::Unknown, -divided(calls, cell.picos(), cell.calls * BILLION));
+/// What calls without a known price would cost at the rates that their model has elsewhere, before or now, else at those of
+/// all models; it is added to the cells. Of both sides, how much it is.
+fn impute(before: &mut Cells, now: &mut Cells) -> (i128, i128) {
+    let mut rates: BTreeMap<(Option<String>, Class), (i128, i128)> = BTreeMap::new();
+    for cells in [&*before, &*now] {
+        let mut known: BTreeMap<(Option<String>, Class), (i128, i128)> = BTreeMap::new();
+        for (model, cell) in cells {
+            for (class, units) in cell.classes.iter().filter(|(_, units)| units.quantity != 0) {
+                for model in [Some(model.clone()), None] {
+                    let rate = known.entry((model, class.clone())).or_default();
+                    *rate = (rate.0 + units.picos, rate.1 + units.quantity);
+                }
+            }
+        }
+        for (key, rate) in known {
+            rates.entry(key).or_insert(rate);
         }
     }
+    let fill = |cells: &mut Cells| {
+        let mut sum = 0;
+        for (model, cell) in cells {
+            for (class, units) in cell.classes.iter_mut().filter(|(_, units)| units.silent != 0) {
+                let of = |model: Option<&String>| rates.get(&(model.cloned(), class.clone()));
+                let (picos, quantity) = of(Some(model)).or_else(|| of(None)).copied().unwrap_or_default();
+                let worth = divided(units.silent, picos, quantity);
+                sum += worth;
+                units.picos += worth;
+                units.quantity += std::mem::take(&mut units.silent);
+            }
+        }
+        sum
+    };
+    (fill(before), fill(now))
 }
 
 fn carriers(before: &Side, now: &Side) -> Vec<(Carrier, Vec<Change>)> {
@@ -1036,6 +1069,28 @@ mod tests {
             if before.iter().any(|made| !made.failed) {
                 is_alone(&before, &now, &RATES, Cause::Failures)?;
                 is_alone(&now, &before, &RATES, Cause::Failures)?;
+            }
+        }
+
+        #[test]
+        fn a_price_that_is_not_known_any_more_is_the_cause(before in calls(), every in 2_usize..5) {
+            // One call of each model and project keeps its price.
+            let first = |n: usize| !before[..n].iter().any(|one| {
+                (one.model, one.project) == (before[n].model, before[n].project) && ends_well(one)
+            });
+            let priced: Vec<Made> = before.iter().cloned().map(|made| Made { beyond: 0, ..made }).collect();
+            let mut now = priced.clone();
+            for (n, made) in now.iter_mut().enumerate().filter(|(n, made)| n % every == 0 && !made.failed && !first(*n)) {
+                made.unpriced = n % every == 0;
+            }
+            let kept = |made: &Made, meter: fn(&Made) -> u64| {
+                now.iter().any(|one| ends_well(one) && one.model == made.model && one.project == made.project && meter(one) > 0)
+            };
+            let meters: [fn(&Made) -> u64; 4] = [|one| one.read, |one| one.written, |one| one.thinking, |one| one.searches];
+            // A meter that no priced call of the model has has no rate to be counted at.
+            if now.iter().all(|made| meters.iter().all(|meter| meter(made) == 0 || kept(made, *meter))) {
+                is_alone(&priced, &now, &RATES, Cause::Unknown)?;
+                is_alone(&now, &priced, &RATES, Cause::Unknown)?;
             }
         }
 
