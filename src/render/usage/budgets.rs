@@ -219,3 +219,97 @@ pub fn json(outlooks: &[Outlook], now_ms: i64) -> String {
         .collect();
     json_line(&json!({"schema": 1, "currency": "USD", "now_ms": now_ms, "budgets": budgets}))
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::{Outlook, page};
+    use crate::domain::budget::Standing;
+    use crate::domain::money::Usd;
+    use crate::domain::refusal::tests::{NOW, standing};
+    use crate::domain::spend::forecast::{Ahead, Band, Forecast};
+    use crate::domain::window::Window;
+
+    const USD: i128 = 1_000_000_000_000;
+
+    fn of(name: &str, limit: &str, spent: &str, window: &str) -> Standing {
+        let mut standing = standing();
+        let usd = |text: &str| Usd::parse(text).expect("an amount");
+        standing.budget.name = name.into();
+        (standing.budget.limit, standing.spent, standing.held) = (usd(limit), usd(spent), Usd::default());
+        standing.budget.account.window = Window::parse(window).expect("a window");
+        standing.span = standing.budget.account.window.span(NOW, &standing.budget.account.zone);
+        (standing.open, standing.unknown) = (0, 0);
+        standing
+    }
+
+    fn outlooks() -> Vec<Outlook> {
+        let days: Vec<Ahead> = (22..=30)
+            .map(|number| {
+                let expected = 90 * USD + (i128::from(number) - 21) * 4 * USD;
+                Ahead { day: date(2026, 11, number), low: expected - USD, expected, high: expected + 2 * USD }
+            })
+            .collect();
+        let (low, expected, high) = (125 * USD, 126 * USD, 128 * USD);
+        let month = Forecast { so_far: 90 * USD, expected, low, high, days, band: Band::Residuals { days: 56 } };
+        let mut unpriced = of("unpriced", "1000", "3.21", "month");
+        (unpriced.unknown, unpriced.open, unpriced.held) = (4, 3, Usd::parse("0.52").expect("an amount"));
+        let mut outlooks = vec![
+            Outlook::new(unpriced, Some(month.clone()), NOW),
+            Outlook::new(of("eng-a", "110", "90", "month"), Some(month), NOW),
+            Outlook::new(of("over", "50", "50.83", "day"), None, NOW),
+            Outlook::new(of("hourly", "2", "1.9", "hour"), None, NOW),
+            Outlook::new(of("rolling", "100", "10", "30d"), None, NOW),
+        ];
+        outlooks.sort_by_key(Outlook::urgency);
+        outlooks
+    }
+
+    #[test]
+    fn the_most_urgent_comes_first_with_the_columns_that_fit() {
+        insta::assert_snapshot!(page(&outlooks(), None), @"
+        budget    limit         spent   held           left  used     pace  at pace  forecast  resets   kind  counts
+        over      $50/day      $50.83     $0  over by $0.83  101%   $58.65  passed   passed    00:00    hard  project=api
+        hourly    $2/hour       $1.90     $0          $0.10   95%    $2.38  20:50    –         21:00    hard  project=api
+        eng-a     $110/month   $90.00     $0         $20.00   81%  $123.48  27 Nov   26 Nov    1 Dec    hard  project=api
+        rolling   $100/30d     $10.00     $0         $90.00   10%        –  –        –         rolling  hard  project=api
+        unpriced  $1000/month  $3.21+  $0.52        $996.27    0%    $4.40  no       no        1 Dec    hard  project=api
+
+        eng-a: reached, 80 %: 26 Nov – 27 Nov
+        unpriced: 4 calls without a price, in none of the sums
+        unpriced: $0.52 held by 3 open calls
+        ");
+        insta::assert_snapshot!(page(&outlooks(), Some(80)), @"
+        budget    limit         spent           left  used     pace  reached  resets
+        over      $50/day      $50.83  over by $0.83  101%   $58.65  passed   00:00
+        hourly    $2/hour       $1.90          $0.10   95%    $2.38  20:50    21:00
+        eng-a     $110/month   $90.00         $20.00   81%  $123.48  26 Nov   1 Dec
+        rolling   $100/30d     $10.00         $90.00   10%        –  –        rolling
+        unpriced  $1000/month  $3.21+        $996.27    0%    $4.40  no       1 Dec
+
+        eng-a: reached, 80 %: 26 Nov – 27 Nov
+        unpriced: 4 calls without a price, in none of the sums
+        unpriced: $0.52 held by 3 open calls
+        ");
+        insta::assert_snapshot!(page(&outlooks(), Some(60)), @"
+        budget    limit         spent           left  used  reached
+        over      $50/day      $50.83  over by $0.83  101%  passed
+        hourly    $2/hour       $1.90          $0.10   95%  20:50
+        eng-a     $110/month   $90.00         $20.00   81%  26 Nov
+        rolling   $100/30d     $10.00         $90.00   10%  –
+        unpriced  $1000/month  $3.21+        $996.27    0%  no
+
+        eng-a: reached, 80 %: 26 Nov – 27 Nov
+        unpriced: 4 calls without a price, in none of the sums
+        unpriced: $0.52 held by 3 open calls
+        ");
+    }
+
+    #[test]
+    fn where_no_table_fits_each_budget_is_a_block() {
+        let narrow = page(&outlooks(), Some(30));
+        assert!(narrow.starts_with("budget    over\nlimit     $50/day\nspent     $50.83\n"), "{narrow}");
+        assert!(narrow.contains("\n\nbudget    hourly\n"), "{narrow}");
+    }
+}
