@@ -159,7 +159,7 @@ fn difference(record: &Record, row: Option<&Row>, prices: &Prices) -> Option<Dif
         return Some(Difference { cause: Cause::Same, ..difference });
     }
     let (mut usage, counts) = consumed(settlement, row, &call.model);
-    if let (Some(usage), true) = (&mut usage, record.requests > 1 || call.parameters["sum"].is_object()) {
+    if let (Some(usage), Some(false)) = (&mut usage, call.parameters["sum"]["long"].as_bool()) {
         // Which calls of an imported sum were long is not known.
         usage.attributes.insert("prompt_total".into(), "summed".into());
     }

@@ -221,9 +221,10 @@ impl<'a> Booker<'a> {
         let finished_ms = row.finished_ms.unwrap_or(row.opened_ms).max(row.opened_ms);
         let settlement = self.settlement(&row, &name);
         let sum = sum(&row, &name, finished_ms);
+        let long = row.usage.attributes.contains_key("prompt_total");
         let parameters = sum.as_ref().map_or_else(
             || json!({}),
-            |sum| json!({"sum": {"model": sum.model, "shape": sum.shape, "until_ms": finished_ms}}),
+            |sum| json!({"sum": {"model": sum.model, "shape": sum.shape, "long": long, "until_ms": finished_ms}}),
         );
         let clean = |text: Option<String>| text.and_then(|text| found(&text));
         let call = NewCall {

@@ -164,9 +164,7 @@ fn seen(head: &[u8]) -> Option<Format> {
     if !text.starts_with(['{', '[']) {
         let (columns, _) = stream::header(text.lines().next().unwrap_or_default());
         let has = |mark: &&str| columns.iter().any(|column| column == *mark);
-        return Format::ALL
-            .into_iter()
-            .find(|format| format.is_table() && format.marks().iter().all(|mark| has(&mark)));
+        return Format::ALL.into_iter().find(|format| format.is_table() && format.marks().iter().all(has));
     }
     let first = text.lines().take(HEAD_LINES).find_map(|line| log(&serde_json::from_str(line).ok()?));
     first.or_else(|| {
