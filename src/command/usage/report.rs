@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::asked::AskedArgs;
 use super::face::{self, Face};
-use super::watch;
+use super::{sums, watch};
 use crate::command::args::usd;
 use crate::command::desk::{config, env, now_ms};
 use crate::command::logs::{note, opened};
