@@ -3,6 +3,7 @@
 pub mod causes;
 pub mod filter;
 pub mod period;
+pub mod ratio;
 pub mod sums;
 
 use std::fmt;
