@@ -5,6 +5,7 @@ pub mod currency;
 pub mod filter;
 pub mod forecast;
 pub mod period;
+pub mod ratio;
 pub mod report;
 pub mod sums;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::causes::divided;
+use super::ratio::divided;
 use crate::domain::record::{Price, Record, RecordLine, Settlement};
 use crate::domain::usage::Meter;
 

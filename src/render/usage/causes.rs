@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::lay::{calls, exact, fitting, fixed, grouped, rows, sentence};
-use crate::domain::spend::causes::{Carrier, Cause, Change, RateChange, Split, Sums, divided};
+use crate::domain::spend::causes::{Carrier, Cause, Change, RateChange, Split, Sums};
 use crate::domain::spend::percent;
+use crate::domain::spend::ratio::divided;
 use crate::domain::untrusted::one_line;
 
 /// Two periods, what they came to, and why they differ.
