@@ -97,7 +97,8 @@ fn outcome(settlement: &Settlement, usage: Option<Usage>) -> Outcome {
 }
 
 /// What the call consumed. The books do not name the dialect of the raw usage: the reading that gives the counts of the
-/// booked lines is right, else the only one that the provider's dialects give; else the lines stand for themselves.
+/// booked lines is right. Where none does, the lines stand for themselves, since the object may be only the last of several
+/// that were counted; where there are no lines, or only some of them, the only reading that the provider's dialects give.
 fn consumed(settlement: &Settlement, row: Option<&Row>, model: &str) -> (Option<Usage>, Counts) {
     let tier = settlement.tier.clone();
     let lines = lines(settlement);
@@ -114,17 +115,19 @@ fn consumed(settlement: &Settlement, row: Option<&Row>, model: &str) -> (Option<
     }
     let booked = readings.iter().position(|usage| counted(usage) == lines);
     let only = (readings.len() == 1).then_some(0);
-    if let Some(found) = booked.or(only) {
-        let usage = readings.swap_remove(found);
-        return (Some(Usage { service_tier: tier, ..usage }), Counts::Raw);
-    }
     // The lines of a call that stayed unpriced although some had a price lack the meters that had none.
     let partial =
         settlement.basis == Basis::Unpriced.as_str() && settlement.lines.iter().any(|line| line.rate.is_some());
-    if lines.is_empty() || partial {
-        return (None, Counts::None);
+    let are_whole = !lines.is_empty() && !partial;
+    match (booked.or(only.filter(|_| !are_whole)), are_whole) {
+        (Some(found), _) => (Some(Usage { service_tier: tier, ..readings.swap_remove(found) }), Counts::Raw),
+        (None, true) => {
+            // What else the object says decides the price all the same.
+            let attributes = only.map(|found| readings.swap_remove(found).attributes).unwrap_or_default();
+            (Some(Usage { quantities: lines, service_tier: tier, attributes, ..Usage::default() }), Counts::Lines)
+        }
+        (None, false) => (None, Counts::None),
     }
-    (Some(Usage { quantities: lines, service_tier: tier, ..Usage::default() }), Counts::Lines)
 }
 
 fn same_counts(one: &Usage, other: &Usage) -> bool {
