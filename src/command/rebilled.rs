@@ -69,6 +69,23 @@ impl Consumed {
         Some(Consumed { name, context, served, at, outcome, counts })
     }
 
+    /// What was counted; `None`: nothing that can be priced.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Usage> {
+        self.outcome.usage().filter(|usage| usage.quantities.values().any(|count| *count > 0))
+    }
+
+    /// The same with its usage changed.
+    #[must_use]
+    pub fn with(&self, change: impl FnOnce(&mut Usage)) -> Consumed {
+        let mut other = self.clone();
+        match &mut other.outcome {
+            Outcome::Reported(usage) | Outcome::Unconfirmed { seen: Some(usage) } => change(usage),
+            Outcome::Unconfirmed { seen: None } | Outcome::NeverSent => {}
+        }
+        other
+    }
+
     /// Its bill at these prices.
     #[must_use]
     pub fn bill(&self, prices: &Prices) -> Bill {

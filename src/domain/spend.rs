@@ -2,8 +2,12 @@
 
 pub mod currency;
 pub mod filter;
+pub mod heading;
 pub mod period;
 pub mod report;
+pub mod savings;
+pub mod waste;
+pub mod what_if;
 
 use std::fmt;
 

@@ -389,7 +389,7 @@ fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-fn bounds(span: Span) -> (i64, i64) {
+pub(super) fn bounds(span: Span) -> (i64, i64) {
     (span.from_ms, span.to_ms.unwrap_or(i64::MAX))
 }
 

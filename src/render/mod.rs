@@ -17,3 +17,4 @@ pub mod providers;
 pub mod repricing;
 pub mod route;
 pub mod terminal;
+pub mod usage;

@@ -32,10 +32,13 @@ enum UsageCommand {
     /// Say where the month will end, with a band
     Forecast(forecast::ForecastArgs),
     /// Say what the calls of a period would have cost on another model
+    #[command(after_help = what_if::AFTER_HELP)]
     WhatIf(what_if::WhatIfArgs),
     /// Say what caching, batches and routes saved
+    #[command(after_help = savings::AFTER_HELP)]
     Savings(savings::SavingsArgs),
     /// Say what was paid for nothing
+    #[command(after_help = waste::AFTER_HELP)]
     Waste(waste::WasteArgs),
     /// Say where every budget stands, and when it will be reached
     Budgets(budgets::BudgetsArgs),
