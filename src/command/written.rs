@@ -1,7 +1,7 @@
 //! Files that a command writes beside its output: looked at before anything is sent, and written whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::domain::failure::{ErrorClass, Failure};
@@ -46,8 +46,62 @@ pub fn write_bytes(path: &Path, content: &[u8]) -> Result<(), Failure> {
         }
         done
     };
-    let failed = |error: io::Error| format!("{} cannot be written: {error}", path.display());
-    put().map_err(|error| Failure::new(ErrorClass::InvalidRequest, failed(error)))
+    put().map_err(|error| unwritten(path, &error))
+}
+
+/// A file that grows: it gets its name when it is whole, and nothing stays of it where it never was.
+#[derive(Debug)]
+pub struct Growing {
+    path: PathBuf,
+    draft: PathBuf,
+    file: BufWriter<File>,
+    whole: bool,
+}
+
+impl Growing {
+    /// Begins one, for its owner alone.
+    ///
+    /// # Errors
+    /// `config` as [`check`].
+    pub fn begin(path: &Path) -> Result<Growing, Failure> {
+        check(path)?;
+        let (draft, file) = draft(path).map_err(|error| unwritten(path, &error))?;
+        Ok(Growing { path: path.to_owned(), draft, file: BufWriter::new(file), whole: false })
+    }
+
+    /// Gives it its name; what was there before is replaced.
+    ///
+    /// # Errors
+    /// `invalid-request` where it cannot be written; what was there before is there still.
+    pub fn end(mut self) -> Result<(), Failure> {
+        let ended = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        ended.and_then(|()| fs::rename(&self.draft, &self.path)).map_err(|error| unwritten(&self.path, &error))?;
+        self.whole = true;
+        Ok(())
+    }
+}
+
+impl Write for Growing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        if !self.whole {
+            let _ = fs::remove_file(&self.draft);
+        }
+    }
+}
+
+/// What is said of a file that cannot be written.
+pub fn unwritten(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(ErrorClass::InvalidRequest, format!("{} cannot be written: {error}", path.display()))
 }
 
 /// A new file beside the one that is meant: nobody ever reads half of that one.

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod logs;
 pub mod markdown;
 pub mod models;
+pub mod page;
 pub mod providers;
 pub mod repricing;
 pub mod route;

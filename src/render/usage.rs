@@ -5,10 +5,15 @@ pub mod budgets;
 pub mod causes;
 pub mod csv;
 pub mod forecast;
+pub mod html;
 pub mod json;
 mod lay;
 pub mod markdown;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+mod plot;
 mod rounded;
+pub mod rows;
 pub mod savings;
 mod sheet;
 pub mod statusline;

@@ -1,19 +1,228 @@
-//! `llmx usage export`.
+//! `llmx usage export`: the raw rows, one per call or per line of a bill, streamed, for other programs.
 
-use clap::Args;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
 
 use super::asked::AskedArgs;
-use crate::command::GlobalArgs;
+use crate::command::desk::env;
+use crate::command::logs::{note, opened, print};
+use crate::command::written::{self, Growing};
+use crate::command::{GlobalArgs, colour};
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::record::Record;
+use crate::domain::report::Stop;
+use crate::domain::window::Zone;
+use crate::render::terminal::{Terminal, Written};
+#[cfg(feature = "parquet")]
+use crate::render::usage::parquet::Sheet;
+use crate::render::usage::rows::{self, Table};
 
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
     #[command(flatten)]
     asked: AskedArgs,
+    /// Write this format (else what the ending of FILE says, else CSV)
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Write the lines of the bills, one row each, in place of the calls
+    #[arg(long)]
+    lines: bool,
+    /// Write to this file: .csv, .jsonl or .parquet. It is whole or not there; one of that name is replaced
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print what the columns are and mean, with the version of the schema, and write nothing
+    #[arg(long)]
+    schema: bool,
     #[command(flatten)]
     global: GlobalArgs,
 }
 
-pub fn run(_args: &ExportArgs) -> Result<u8, Failure> {
-    Err(Failure::new(ErrorClass::Config, "not built yet"))
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Csv,
+    Jsonl,
+    Parquet,
+}
+
+impl Format {
+    fn of(path: &Path) -> Option<Format> {
+        Some(match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" => Format::Csv,
+            "jsonl" | "ndjson" => Format::Jsonl,
+            "parquet" => Format::Parquet,
+            _ => return None,
+        })
+    }
+}
+
+/// # Errors
+/// `config` for a flag that cannot be, `ledger` where the books cannot be read, `invalid-request` where nothing can be
+/// written.
+pub fn run(args: &ExportArgs) -> Result<u8, Failure> {
+    if args.schema {
+        return print(&rows::schema(), &args.global);
+    }
+    let table = if args.lines { Table::Lines } else { Table::Calls };
+    let format = format(args)?;
+    let question = args.asked.question("7d", &[])?;
+    let zone = &question.period.zone;
+    let terminal = Terminal::new(colour(args.global.color), args.global.quiet, env);
+    if format == Format::Parquet && args.output.is_none() && terminal.out.terminal {
+        let said = "Parquet is no text: nothing is written to a terminal";
+        return Err(Failure::new(ErrorClass::Config, said).advise("name a file with -o FILE.parquet"));
+    }
+    let books = opened(&args.global)?;
+    let to = match &args.output {
+        Some(path) => To::File(Growing::begin(path)?),
+        None => To::Standard(terminal),
+    };
+    let mut sheet = Sheets::begin(format, table, to).map_err(|error| unwritten(args, &error))?;
+    let (mut count, mut ended) = (0_u64, Ok(()));
+    books.walk(&question, |record| match sheet.put(table, &record, zone) {
+        Ok(rows) => {
+            count += rows;
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            ended = Err(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    match ended.and_then(|()| sheet.end()) {
+        Ok(To::File(file)) => file.end()?,
+        Ok(To::Standard(_)) => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Stop::ClosedPipe.exit_code()),
+        Err(error) => return Err(unwritten(args, &error)),
+    }
+    if let Some(path) = &args.output {
+        let rows = if count == 1 { "row" } else { "rows" };
+        note(&format!("{count} {rows} in {}", path.display()), &args.global);
+    }
+    Ok(0)
+}
+
+/// What `--format` says, else the file's name.
+fn format(args: &ExportArgs) -> Result<Format, Failure> {
+    let format = match (args.format, &args.output) {
+        (Some(format), _) => format,
+        (None, None) => Format::Csv,
+        (None, Some(path)) => Format::of(path).ok_or_else(|| {
+            let said = format!("-o {}: its ending says no format", path.display());
+            Failure::new(ErrorClass::Config, said).advise("end it with .csv, .jsonl or .parquet, or say --format")
+        })?,
+    };
+    if format == Format::Parquet && !cfg!(feature = "parquet") {
+        let said = "this llmx was built without Parquet";
+        return Err(Failure::new(ErrorClass::Config, said).advise("take --format csv or jsonl"));
+    }
+    Ok(format)
+}
+
+fn unwritten(args: &ExportArgs, error: &io::Error) -> Failure {
+    match &args.output {
+        Some(path) => written::unwritten(path, error),
+        None => Failure::new(ErrorClass::InvalidRequest, error.to_string()),
+    }
+}
+
+/// Where the rows go.
+enum To {
+    File(Growing),
+    Standard(Terminal),
+}
+
+impl To {
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            To::File(file) => file.write_all(text.as_bytes()),
+            To::Standard(terminal) => all(terminal.answer(text)),
+        }
+    }
+}
+
+/// Of a format that is no text.
+impl Write for To {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            To::File(file) => file.write(bytes),
+            To::Standard(terminal) => all(terminal.show_bytes(bytes)).map(|()| bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            To::File(file) => file.flush(),
+            To::Standard(_) => Ok(()),
+        }
+    }
+}
+
+fn all(written: Result<Written, crate::render::terminal::WriteError>) -> io::Result<()> {
+    match written {
+        Ok(Written::All) => Ok(()),
+        Ok(Written::Closed) => Err(io::ErrorKind::BrokenPipe.into()),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// Text is written in pieces of about so many bytes.
+const PIECE: usize = 64 << 10;
+
+/// The rows in their format, as far as they are not written yet.
+enum Sheets {
+    Text {
+        format: Format,
+        piece: String,
+        to: To,
+    },
+    #[cfg(feature = "parquet")]
+    Parquet(Box<Sheet<To>>),
+}
+
+impl Sheets {
+    fn begin(format: Format, table: Table, to: To) -> io::Result<Sheets> {
+        #[cfg(feature = "parquet")]
+        if format == Format::Parquet {
+            return Ok(Sheets::Parquet(Box::new(Sheet::of(table, to)?)));
+        }
+        let piece = if format == Format::Csv { rows::csv_head(table) } else { String::new() };
+        Ok(Sheets::Text { format, piece, to })
+    }
+
+    /// Adds the rows of a call; gives their number.
+    fn put(&mut self, table: Table, record: &Record, zone: &Zone) -> io::Result<u64> {
+        let mut count = 0;
+        for row in table.rows(record, zone) {
+            match self {
+                Sheets::Text { format, piece, to } => {
+                    match format {
+                        Format::Csv => rows::csv_line(row.cells(table), piece),
+                        Format::Jsonl | Format::Parquet => rows::json_line(table, row.cells(table), piece),
+                    }
+                    if piece.len() >= PIECE {
+                        to.text(piece)?;
+                        piece.clear();
+                    }
+                }
+                #[cfg(feature = "parquet")]
+                Sheets::Parquet(sheet) => sheet.put(row.cells(table))?,
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn end(self) -> io::Result<To> {
+        match self {
+            Sheets::Text { piece, mut to, .. } => {
+                to.text(&piece)?;
+                Ok(to)
+            }
+            #[cfg(feature = "parquet")]
+            Sheets::Parquet(sheet) => sheet.finish(),
+        }
+    }
 }

@@ -2,19 +2,16 @@
 
 use std::ops::Range;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ring::digest::{SHA256, digest};
-
 use super::{Shown, View, matrix, order, shown, tell};
 use crate::domain::comparison::spread::Spread;
 use crate::domain::comparison::{Comparison, Lane, Run};
 use crate::domain::money::Usd;
 use crate::domain::untrusted::{one_line, visible};
 use crate::domain::usage::{Meter, Usage};
+use crate::render::page::{Page, escaped, heading};
 
+/// What its style adds to that of every page.
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
 
 /// Units of a plot's width, and of what one bar with its label takes of its height.
 const PLOT_WIDTH: u64 = 640;
@@ -25,11 +22,6 @@ const BAR_ROW: usize = 46;
 pub fn page(comparison: &Comparison, view: &View) -> String {
     let prompt = visible(&comparison.prompt);
     let title = prompt.lines().next().filter(|line| !line.is_empty()).unwrap_or("llmx compare");
-    let policy = format!(
-        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
-        source(STYLE),
-        source(SCRIPT)
-    );
     let mut body = head(comparison, view, &prompt);
     if comparison.cases.is_empty() {
         body.push_str(&figures(comparison, view));
@@ -41,16 +33,11 @@ pub fn page(comparison: &Comparison, view: &View) -> String {
     body.push_str(&list("Assertions that do not hold", &checks(comparison)));
     body.push_str(&judgement(comparison));
     body.push_str(&answers(comparison, view));
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}<footer>Made by llmx compare. Group {} of the ledger.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        escaped(title),
+    body.push_str(&format!(
+        "<footer>Made by llmx compare. Group {} of the ledger.</footer>\n",
         escaped(&one_line(&comparison.group))
-    )
-}
-
-/// What a content security policy calls this text.
-fn source(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(digest(&SHA256, text.as_bytes())))
+    ));
+    Page { title, style: STYLE, script: "", body: &body }.html()
 }
 
 fn head(comparison: &Comparison, view: &View, prompt: &str) -> String {
@@ -91,15 +78,11 @@ fn figures(comparison: &Comparison, view: &View) -> String {
     let heads = ["first token", "total", "tokens/s", input, output, "cost", "checks"];
     let checked = comparison.lanes.iter().flat_map(|lane| &lane.runs).any(|run| !run.checks.is_empty());
     let count = if checked { heads.len() } else { heads.len() - 1 };
-    let sortable =
-        |head: &str, class: &str| format!("<th scope=\"col\"{class}><button type=\"button\">{head}</button></th>");
     let mut text = "<h2>Figures</h2>\n<div class=\"scroll\"><table class=\"sortable\" id=\"figures\">\n".to_owned();
     text.push_str(&format!("<caption>{}</caption>\n<thead><tr>", caption(comparison)));
-    text.push_str(&sortable("model", ""));
-    text.push_str(&sortable("status", ""));
-    for head in &heads[..count] {
-        text.push_str(&sortable(head, " class=\"number\""));
-    }
+    text.push_str(&heading("model", false));
+    text.push_str(&heading("status", false));
+    text.extend(heads[..count].iter().map(|head| heading(head, true)));
     text.push_str("</tr></thead>\n<tbody>\n");
     let (fastest, cheapest) = (comparison.fastest(), comparison.cheapest());
     for at in order(comparison, view.sort) {
@@ -252,13 +235,9 @@ fn plot(name: &str, caption: &str, bars: &[Bar]) -> String {
 }
 
 fn cases(comparison: &Comparison) -> String {
-    let mut text = "<h2>Prompts and models</h2>\n<div class=\"scroll\"><table class=\"sortable\" id=\"figures\">\n<caption>Whether each answer came and fulfilled what was asserted, and its cost. A heading sorts the rows.</caption>\n<thead><tr><th scope=\"col\"><button type=\"button\">prompt</button></th>".to_owned();
-    for lane in &comparison.lanes {
-        text.push_str(&format!(
-            "<th scope=\"col\"><button type=\"button\">{}</button></th>",
-            escaped(&one_line(&lane.label))
-        ));
-    }
+    let mut text = "<h2>Prompts and models</h2>\n<div class=\"scroll\"><table class=\"sortable\" id=\"figures\">\n<caption>Whether each answer came and fulfilled what was asserted, and its cost. A heading sorts the rows.</caption>\n<thead><tr>".to_owned();
+    text.push_str(&heading("prompt", false));
+    text.extend(comparison.lanes.iter().map(|lane| heading(&one_line(&lane.label), false)));
     text.push_str("</tr></thead>\n<tbody>\n");
     for (case, prompt) in comparison.cases.iter().enumerate() {
         let prompt = escaped(&one_line(prompt));
@@ -312,10 +291,7 @@ fn judgement(comparison: &Comparison) -> String {
         escaped(&one_line(&judged.criteria)),
         escaped(&tell::judging(judged.cost))
     );
-    for head in ["model", "wins", "ties", "losses"] {
-        let class = if head == "model" { "" } else { " class=\"number\"" };
-        text.push_str(&format!("<th scope=\"col\"{class}><button type=\"button\">{head}</button></th>"));
-    }
+    text.extend(["model", "wins", "ties", "losses"].map(|head| heading(head, head != "model")));
     text.push_str("</tr></thead>\n<tbody>\n");
     for (lane, score) in comparison.lanes.iter().zip(&judged.scores) {
         text.push_str(&format!("<tr><th scope=\"row\">{}</th>", escaped(&one_line(&lane.label))));
@@ -410,21 +386,5 @@ fn marked(text: &str, marks: &[Range<usize>]) -> String {
         at = mark.end;
     }
     out.push_str(&escaped(&text[at..]));
-    out
-}
-
-/// As text or in an attribute.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
     out
 }

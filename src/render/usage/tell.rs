@@ -117,7 +117,7 @@ pub(super) fn amount(picos: i128, currency: &Currency) -> String {
 }
 
 /// A forecast: cents would say more than is known.
-fn roughly(picos: i128, currency: &Currency) -> String {
+pub(super) fn roughly(picos: i128, currency: &Currency) -> String {
     if picos >= 100 * DOLLAR { currency.told(picos, 0) } else { amount(picos, currency) }
 }
 
@@ -331,7 +331,7 @@ pub(super) fn calls(number: u64) -> String {
     if number == 1 { "1 call".to_owned() } else { format!("{} calls", grouped(number)) }
 }
 
-fn to_date(month: &Month, currency: &Currency) -> Said {
+pub(super) fn to_date(month: &Month, currency: &Currency) -> Said {
     let spent = sum(&month.tally, currency);
     let limit = month.budget.as_ref().map(|budget| i128::from(budget.limit.picos));
     let breached = limit.is_some_and(|limit| month.tally.picos > limit);
