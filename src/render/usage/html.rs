@@ -16,6 +16,7 @@ use crate::domain::spend::report::{Month, Report, Row, What, regrouped, times};
 use crate::domain::spend::{Dimension, Key, Tally};
 use crate::domain::untrusted::one_line;
 use crate::domain::window::Zone;
+use crate::render::logs::short;
 use crate::render::page::{Page, escaped, heading};
 
 const STYLE: &str = include_str!("page.css");
@@ -422,11 +423,12 @@ fn share(report: &Report, dimension: &Dimension, rows: &[Row]) -> String {
         let swatch = if *dimension == Dimension::Model { plot::swatch(*fill) } else { String::new() };
         let _ = writeln!(
             text,
-            "<tr><th scope=\"row\"><span class=\"name\">{swatch}{}</span>{}</th><td class=\"number\">{}{}</td><td class=\"number\">{}</td></tr>",
+            "<tr><th scope=\"row\"{}><span class=\"name\">{swatch}{}</span>{}{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+            if swatch.is_empty() { " class=\"plain\"" } else { "" },
             name(line),
+            marks(tally, &report.currency),
             plot::length(tally.picos, whole, *fill),
             escaped(&cost(tally, &report.currency)),
-            marks(tally, &report.currency),
             escaped(&tell::share(tally.picos, whole))
         );
     }
@@ -758,7 +760,7 @@ fn models(report: &Report) -> String {
         });
         let _ = writeln!(
             text,
-            "<tr><th scope=\"row\">{}</th>{}{}{}{}<td>{}</td><td>{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th>{}{}{}{}<td class=\"when\">{}</td><td>{}</td></tr>",
             name(&names.row(row, &Dimension::Model)),
             count(row.tally.calls),
             figure(&cost(&row.tally, &report.currency), &marks(&row.tally, &report.currency), known),
@@ -779,7 +781,7 @@ fn dearest(report: &Report, calls: &[Record]) -> String {
     let zone = &report.period.zone;
     let scroll = scroll("h-dearest");
     let mut text = format!(
-        "<section class=\"long\" aria-labelledby=\"h-dearest\">\n<h2 id=\"h-dearest\">The dearest calls</h2>\n{scroll}<table class=\"sortable\">\n<caption>Each is one attempt. Its bill: llmx logs show ID --explain. A heading sorts the rows.</caption>\n<thead><tr>"
+        "<section class=\"long\" aria-labelledby=\"h-dearest\">\n<h2 id=\"h-dearest\">The dearest calls</h2>\n{scroll}<table class=\"sortable\">\n<caption>Each is one attempt. Its bill: llmx logs show ID --explain (the end of an id is enough). A heading sorts the rows.</caption>\n<thead><tr>"
     );
     text.push_str(&heading("cost", true));
     text.extend(["opened", "model", "project", "user"].map(|name| heading(name, false)));
@@ -800,7 +802,7 @@ fn dearest(report: &Report, calls: &[Record]) -> String {
         };
         let _ = writeln!(
             text,
-            "<tr>{}<td class=\"when\" data-value=\"{}\">{}</td><td>{}</td><td>{}</td><td>{}</td>{}{}<td>{}</td><td class=\"id\">{}</td></tr>",
+            "<tr>{}<td class=\"when\" data-value=\"{}\">{}</td><td>{}</td><td>{}</td><td>{}</td>{}{}<td>{}</td><td class=\"id when\">{}</td></tr>",
             figure(&said, &below, value),
             record.opened_ms,
             escaped(&clock(record.opened_ms, zone)),
@@ -810,7 +812,7 @@ fn dearest(report: &Report, calls: &[Record]) -> String {
             tokens(&PROMPT),
             tokens(&OUTPUT),
             escaped(&ended(settlement)),
-            name(&one_line(&record.call.id))
+            name(&one_line(short(&record.call.id)))
         );
     }
     text.push_str("</tbody>\n</table></div>\n</section>\n");
