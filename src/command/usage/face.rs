@@ -40,37 +40,52 @@ impl Face {
     }
 }
 
-/// The report in a format.
+/// The report in a format. `page`: makes the web page, which shows more than the report.
 ///
 /// # Errors
-/// `config` for a format that this build cannot write.
-pub fn bytes(face: Face, report: &Report, view: &View) -> Result<Vec<u8>, Failure> {
+/// `config` for a format that this build cannot write, and what `page` gives.
+pub fn bytes(
+    face: Face,
+    report: &Report,
+    view: &View,
+    page: impl FnOnce(&Report) -> Result<String, Failure>,
+) -> Result<Vec<u8>, Failure> {
     match face {
         Face::Table => Ok(table::page(report, view).into_bytes()),
         Face::Csv => Ok(csv::text(report).into_bytes()),
         Face::Markdown => Ok(markdown::text(report).into_bytes()),
         Face::Json => Ok(json_line(&json::object(report)).into_bytes()),
-        Face::Html => Err(absent("HTML")),
-        Face::Parquet => Err(absent("Parquet")),
+        Face::Html => Ok(page(report)?.into_bytes()),
+        Face::Parquet => parquet(report),
     }
 }
 
-/// Shows it on standard output.
-///
-/// # Errors
-/// As [`bytes`], and `invalid-request` where nothing can be written.
-pub fn show(terminal: &mut Terminal, face: Face, report: &Report, view: &View) -> Result<Written, Failure> {
-    let shown = match face {
-        // The names in it are as they were given.
-        Face::Csv => terminal.answer(&csv::text(report)),
-        Face::Table | Face::Markdown | Face::Json | Face::Html | Face::Parquet => {
-            terminal.show_bytes(&bytes(face, report, view)?)
-        }
-    };
-    shown.map_err(|error| Failure::new(ErrorClass::InvalidRequest, error.to_string()))
+#[cfg(feature = "parquet")]
+fn parquet(report: &Report) -> Result<Vec<u8>, Failure> {
+    crate::render::usage::parquet::report(report)
+        .map_err(|error| Failure::new(ErrorClass::InvalidRequest, error.to_string()))
 }
 
-fn absent(format: &str) -> Failure {
-    Failure::new(ErrorClass::Config, format!("this llmx writes no {format}"))
-        .advise("take --format table, csv, md or json")
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: &Report) -> Result<Vec<u8>, Failure> {
+    Err(Failure::new(ErrorClass::Config, "this llmx was built without Parquet")
+        .advise("build it with --features parquet, or take --format csv or json"))
+}
+
+/// Shows what [`bytes`] made on standard output.
+///
+/// # Errors
+/// `config` for bytes that a terminal cannot show, `invalid-request` where nothing can be written.
+pub fn show(terminal: &mut Terminal, face: Face, bytes: &[u8]) -> Result<Written, Failure> {
+    if face == Face::Parquet && terminal.out.terminal {
+        return Err(
+            Failure::new(ErrorClass::Config, "Parquet is no text for a terminal").advise("give it a file: -o FILE")
+        );
+    }
+    let shown = match (face, std::str::from_utf8(bytes)) {
+        // The names in it are as they were given.
+        (Face::Csv, Ok(text)) => terminal.answer(text),
+        _ => terminal.show_bytes(bytes),
+    };
+    shown.map_err(|error| Failure::new(ErrorClass::InvalidRequest, error.to_string()))
 }

@@ -7,6 +7,7 @@ pub mod export;
 pub mod face;
 pub mod forecast;
 pub mod import;
+mod page;
 pub mod report;
 pub mod savings;
 pub mod statusline;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::asked::AskedArgs;
 use super::face::{self, Face};
-use super::{sums, watch};
+use super::{page, sums, watch};
 use crate::command::args::usd;
 use crate::command::desk::{config, env, now_ms};
 use crate::command::logs::{note, opened};
@@ -136,13 +136,15 @@ pub fn run(args: &ReportArgs) -> Result<u8, Failure> {
     }
     let report = asked.report(&mut books, &budgets)?;
     let view = View { screen: terminal.out, drawn: args.format == Some(Face::Table) };
+    let view = if args.output.is_some() { View { screen: face::FILE, drawn: true } } else { view };
+    let bytes = face::bytes(face, &report, &view, |report| page::page(&mut books, &asked.question, report))?;
     let shown = match &args.output {
         Some(path) => {
-            written::write_bytes(path, &face::bytes(face, &report, &View { screen: face::FILE, drawn: true })?)?;
+            written::write_bytes(path, &bytes)?;
             note(&format!("{} written", path.display()), &args.global);
             0
         }
-        None => match face::show(&mut terminal, face, &report, &view)? {
+        None => match face::show(&mut terminal, face, &bytes)? {
             Written::All => 0,
             Written::Closed => Stop::ClosedPipe.exit_code(),
         },
