@@ -18,6 +18,7 @@ pub mod models;
 #[cfg(feature = "otel")]
 pub mod otel;
 pub mod providers;
+pub mod rebilled;
 pub mod reprice;
 pub mod route;
 pub mod schema;

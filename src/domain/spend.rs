@@ -4,10 +4,14 @@ pub mod causes;
 pub mod currency;
 pub mod filter;
 pub mod forecast;
+pub mod heading;
 pub mod period;
 pub mod ratio;
 pub mod report;
+pub mod savings;
 pub mod sums;
+pub mod waste;
+pub mod what_if;
 
 use std::fmt;
 

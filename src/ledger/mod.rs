@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admit;
+mod again;
 mod books;
 mod budgets;
 mod connect;
@@ -34,6 +35,7 @@ use crate::domain::budget::Alert;
 use crate::domain::record::Settlement;
 use accounts::Known;
 pub use admit::{Admission, Reservation};
+pub use again::Beside;
 use books::Added;
 pub use connect::{Note, Patience};
 pub use error::LedgerError;

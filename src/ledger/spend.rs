@@ -131,7 +131,7 @@ fn answer(db: &Connection, question: &Question) -> rusqlite::Result<Spend> {
 }
 
 /// From the first instant of a question up to, and without, the first after it.
-fn bounds(question: &Question) -> [i64; 2] {
+pub(super) fn bounds(question: &Question) -> [i64; 2] {
     let span = question.period.span();
     [span.from_ms, span.to_ms.unwrap_or(i64::MAX)]
 }

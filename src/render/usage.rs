@@ -1,5 +1,6 @@
 //! What was spent, as it is shown: a table on a screen, and the same as files.
 
+mod beside;
 pub mod budgets;
 pub mod causes;
 pub mod csv;
@@ -8,6 +9,7 @@ pub mod json;
 mod lay;
 pub mod markdown;
 mod rounded;
+pub mod savings;
 mod sheet;
 pub mod statusline;
 pub mod sums;
@@ -15,6 +17,8 @@ pub mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+pub mod waste;
+pub mod what_if;
 
 use super::terminal::Screen;
 

@@ -36,10 +36,13 @@ enum UsageCommand {
     #[command(after_help = forecast::AFTER_HELP)]
     Forecast(forecast::ForecastArgs),
     /// Say what the calls of a period would have cost on another model
+    #[command(after_help = what_if::AFTER_HELP)]
     WhatIf(what_if::WhatIfArgs),
     /// Say what caching, batches and routes saved
+    #[command(after_help = savings::AFTER_HELP)]
     Savings(savings::SavingsArgs),
     /// Say what was paid for nothing
+    #[command(after_help = waste::AFTER_HELP)]
     Waste(waste::WasteArgs),
     /// Say where every budget stands, and when it will be reached
     #[command(after_help = budgets::AFTER_HELP)]
