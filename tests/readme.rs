@@ -28,11 +28,13 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("aws sso login", "opens a browser"),
     ("ollama pull ", "loads gigabytes"),
     ("llmx test-access -m openai/gpt-4o-mini,group:cheap --watch 5m", "runs until it is stopped"),
+    ("llmx usage import llm ", "needs a logs.db of llm; tests/usage_import.rs makes one"),
     ("llmx man | man -l -", "a pager, and man-db is not everywhere"),
 ];
 
 /// Flags of other programs that the README names.
-const OTHERS: &[&str] = &["--bench", "--features", "--locked", "--no-default-features", "--path", "--release", "--test", "--example"];
+const OTHERS: &[&str] =
+    &["--bench", "--features", "--locked", "--no-default-features", "--path", "--release", "--test", "--example"];
 
 /// The calls behind the screen of `usage`. The simulator has a price where it is given one.
 const SPENT: &[&str] = &[
@@ -47,11 +49,15 @@ const SPENT: &[&str] = &[
 /// Files that are the reader's own, from the fixtures of `usage import`.
 const IMPORTED: &[(&str, &str)] = &[
     ("~/.claude/projects/shop/session.jsonl", "claude_code.jsonl"),
+    ("~/.codex/sessions/rollout-2026-11-19T08-00-00-01a1f2d1-d400-7000-8000-000000000001.jsonl", CODEX),
     ("~/work/spend_logs.csv", "litellm.csv"),
     ("~/work/usage.json", "openai_usage.json"),
     ("~/work/costs.csv", "openai_costs.csv"),
     ("~/work/exports/usage.json", "anthropic_usage.json"),
 ];
+const CODEX: &str = "rollout-2026-11-19T08-00-00-01a1f2d1-d400-7000-8000-000000000001.jsonl";
+const PROFILES: &str = "[dev]\naws_access_key_id = AKIDDEV\naws_secret_access_key = CANARY-of-dev\n\
+    [prod]\naws_access_key_id = AKIDPROD\naws_secret_access_key = CANARY-of-prod\n";
 const USAGE: &str = "{\"provider\": \"openai\", \"api\": \"chat\", \"model\": \"gpt-4o-mini\", \
     \"request_date\": \"2026-11-22T10:00:00Z\", \"usage\": {\"prompt_tokens\": 7, \"completion_tokens\": 5, \"total_tokens\": 12}}";
 
@@ -73,11 +79,26 @@ impl Home {
         // What is the reader's own.
         home.write("~/work/scan.pdf", "%PDF-1.4\n%%EOF\n");
         home.write("~/work/usage.jsonl", USAGE);
+        home.write("~/.aws/credentials", PROFILES);
         for (name, fixture) in IMPORTED {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import").join(fixture);
             home.write(name, std::fs::read_to_string(path).expect("a fixture").trim_end());
         }
         home
+    }
+
+    /// What was spent before llmx was here, on each of the last thirty days: a forecast needs fourteen.
+    fn remember(&self) {
+        let head = "request_id,spend,total_tokens,prompt_tokens,completion_tokens,startTime,endTime,model,custom_llm_provider,status";
+        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let day = |ago: i64| today.checked_sub(jiff::Span::new().days(ago)).expect("a day");
+        let rows = (1..=30).map(|ago| {
+            let at = format!("{} 09:00:00.000", day(ago));
+            format!("chatcmpl-before-{ago:020},0.5,1500,1000,500,{at},{at},gpt-4o-mini,openai,success")
+        });
+        let log = [head.to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join("\n");
+        self.write("~/work/before.csv", &log);
+        self.run("llmx usage import before.csv && rm before.csv").exits(0);
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -141,7 +162,12 @@ impl Home {
         let script = "llmx chat -m 'sim/lorem?tokens=9&tps=1&usd_out=1' hi | { read -rn 1 _; kill -9 $(pgrep -P $$ llmx); }; true";
         self.run(script);
         let open = self.run("llmx ledger open -j").exits(0).json();
-        open.to_string().split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("it is open").to_owned()
+        open.to_string()
+            .split("\"id\":\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .expect("it is open")
+            .to_owned()
     }
 }
 
@@ -153,6 +179,7 @@ fn asks_bedrock(command: &str) -> bool {
 #[test]
 fn every_command_runs_as_it_stands_there() {
     let home = Home::new();
+    home.remember();
     let mut unused: Vec<&str> = NOT_RUN.iter().map(|(begins, _)| *begins).collect();
     let mut wrong = Vec::new();
     for step in steps(&readme()) {
@@ -168,9 +195,7 @@ fn every_command_runs_as_it_stands_there() {
         } else if asks_bedrock(&shown.text) && !cfg!(feature = "bedrock") {
             eprintln!("not run, built without Bedrock: README.md:{}: {}", shown.line, shown.text);
         } else {
-            let began = std::time::Instant::now();
             let done = home.run(&home.filled(&shown.text));
-            eprintln!("{:?} {}", began.elapsed(), shown.text);
             if done.code != shown.code {
                 let Shown { line, text, code } = &shown;
                 let said = String::from_utf8_lossy(&done.out);
@@ -272,8 +297,7 @@ fn every_flag_that_is_named_exists() {
     let page = readme();
     let named = page::flags(&page);
     assert!(named.len() > 100, "the flags were not found");
-    let unknown: Vec<_> =
-        named.iter().filter(|(_, flag)| !OTHERS.contains(&flag.as_str()) && !known(flag)).collect();
+    let unknown: Vec<_> = named.iter().filter(|(_, flag)| !OTHERS.contains(&flag.as_str()) && !known(flag)).collect();
     assert!(unknown.is_empty(), "in no help: {unknown:?}");
     let stale: Vec<_> = OTHERS.iter().filter(|other| named.iter().all(|(_, flag)| flag != *other)).collect();
     assert!(stale.is_empty(), "no longer named: {stale:?}");

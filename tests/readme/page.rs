@@ -79,8 +79,7 @@ pub fn commands(block: &Block) -> Vec<Shown> {
         goes_on = line.ends_with('\\');
     }
     for shown in &mut commands {
-        shown.code =
-            says.captures(&shown.text).map_or(0, |found| found[1].parse().expect("digits are a number"));
+        shown.code = says.captures(&shown.text).map_or(0, |found| found[1].parse().expect("digits are a number"));
     }
     commands
 }
@@ -111,7 +110,8 @@ pub fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
 /// spaces to hyphens, punctuation gone), read 2026-11-22.
 pub fn anchors(page: &str) -> Vec<String> {
     let headings = prose(page);
-    let titles = headings.lines().filter_map(|line| line.strip_prefix('#').map(|rest| rest.trim_start_matches('#').trim()));
+    let titles =
+        headings.lines().filter_map(|line| line.strip_prefix('#').map(|rest| rest.trim_start_matches('#').trim()));
     let slug = |title: &str| {
         let kept = title.to_lowercase();
         let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
@@ -131,6 +131,8 @@ pub fn flags(page: &str) -> Vec<(usize, String)> {
     let flag = Regex::new(r"(?:^|[\s`(\[|/])(--[a-z][a-z0-9-]+)").expect("a pattern");
     let lines = page.lines().enumerate();
     lines
-        .flat_map(|(at, line)| flag.captures_iter(line).map(move |found| (at + 1, found[1].to_owned())).collect::<Vec<_>>())
+        .flat_map(|(at, line)| {
+            flag.captures_iter(line).map(move |found| (at + 1, found[1].to_owned())).collect::<Vec<_>>()
+        })
         .collect()
 }

@@ -57,8 +57,10 @@ impl Peer {
 fn serve(mut stream: TcpStream) {
     let Some((path, body)) = read(&mut stream) else { return };
     let (kind, answer) = answer(&path, &body);
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        answer.len()
+    );
     // A peer that has enough closes the connection: no fault of the test.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&answer));
 }
