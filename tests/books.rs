@@ -746,7 +746,7 @@ mod places {
     }
 
     /// The call in a shell where no file may grow beyond this many bytes.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     fn within(books: &Books, server: &Server, bytes: u64) -> Llmx {
         // A shell counts in blocks of 512 bytes. Unless it is ignored, a signal tells of the limit.
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$LLMX\" chat -m openai/gpt-4o-mini x", bytes / 512);
@@ -755,7 +755,7 @@ mod places {
         books.used_by(llmx)
     }
 
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     fn log_bytes(books: &Books) -> u64 {
         books.path().with_extension("db-wal").metadata().expect("a log").len()
     }

@@ -1,6 +1,6 @@
 //! `llmx completions` as shells use it: the scripts, what they ask, and what a Tab then writes on the line.
 
-#![expect(clippy::print_stderr, reason = "a skipped test must say so")]
+#![cfg_attr(unix, expect(clippy::print_stderr, reason = "a skipped test must say so"))]
 
 mod common;
 
