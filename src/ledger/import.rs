@@ -311,7 +311,8 @@ fn standing(db: &Connection, source: &str, key: &str) -> Result<Option<Standing>
     let mut standing = Standing { total: Some(Usd::default()), ..Standing::default() };
     let booked = books::BOOKED;
     let mut find = db.prepare_cached(&format!(
-        "SELECT c.requests, b.total_picos, b.reasoning FROM ({booked}) b JOIN call c ON c.seq = b.call WHERE b.call = ?1"
+        "SELECT c.requests, b.total_picos, coalesce(s.reasoning, 0) FROM ({booked}) b JOIN call c ON c.seq = b.call
+         JOIN settlement s ON s.call = b.call WHERE b.call = ?1"
     ))?;
     let mut lines = db.prepare_cached("SELECT meter, quantity FROM line WHERE call = ?1")?;
     while let Some(call) = call_of(db, source, &reading(key, standing.readings))? {
