@@ -341,6 +341,9 @@ struct Naive {
     prices: Vec<Price>,
 }
 
+/// The sums of each group, and the price that was last met.
+type Groups = BTreeMap<Vec<Key>, (Tally, Option<Price>)>;
+
 impl Naive {
     fn of(ledger: &Ledger, path: &Path) -> Naive {
         let records = ledger.logs(&LogFilter { limit: u32::MAX, ..LogFilter::default() }).expect("reads");
@@ -354,7 +357,7 @@ impl Naive {
         Naive { records, prices }
     }
 
-    fn spend(&self, question: &Question) -> (BTreeMap<Vec<Key>, (Tally, Option<Price>)>, Tally) {
+    fn spend(&self, question: &Question) -> (Groups, Tally) {
         let (mut groups, mut total) = (BTreeMap::<Vec<Key>, (Tally, Option<usize>)>::new(), Tally::default());
         for record in self.records.iter().filter(|record| asked(question, record)) {
             let whole = tally(record);

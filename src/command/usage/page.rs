@@ -28,8 +28,11 @@ pub(super) fn page(books: &mut Ledger, question: &Question, report: &Report) -> 
     Ok(html::page(report, &beside))
 }
 
+/// Picodollars of each day, and what the days to come may bring.
+type Days = (Vec<(Date, i128)>, Vec<Ahead>);
+
 /// What each day of the running month has cost, and where it may end; empty where the report is about another time.
-fn month(books: &mut Ledger, question: &Question, report: &Report) -> Result<(Vec<(Date, i128)>, Vec<Ahead>), Failure> {
+fn month(books: &mut Ledger, question: &Question, report: &Report) -> Result<Days, Failure> {
     let Some(month) = &report.month else {
         return Ok((Vec::new(), Vec::new()));
     };
