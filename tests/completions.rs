@@ -74,7 +74,8 @@ fn every_command_and_flag_of_the_help_is_offered() {
             .iter()
             .filter_map(|line| {
                 let flag = line.trim_start().split([' ', '[', '=']).find(|word| word.starts_with("--"))?;
-                line.trim_start().starts_with('-').then(|| flag.to_owned())
+                // Dots: it may be given again.
+                line.trim_start().starts_with('-').then(|| flag.trim_end_matches('.').to_owned())
             })
             .collect();
         for flag in &flags {
