@@ -97,6 +97,7 @@ fn whole(text: &str) -> String {
 }
 
 const WHOLE_USD: &str = "0.00000405";
+#[cfg(unix)]
 const WHOLE_PICOS: i64 = 4_050_000;
 
 /// Runs one call; gives its end and its row. What the server saw is what stands in the books, and the books are whole.
@@ -517,6 +518,7 @@ mod amounts {
     }
 }
 
+#[cfg(unix)]
 mod kills {
     use std::collections::BTreeMap;
     use std::sync::Mutex;
@@ -539,7 +541,6 @@ mod kills {
     }
 
     /// `LLMX_KILLS` sets how often: 200 where it is not set.
-    #[cfg(unix)]
     #[test]
     fn what_was_sent_is_in_the_books_whenever_llmx_is_killed() {
         let kills: u64 = std::env::var("LLMX_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
@@ -630,9 +631,9 @@ mod kills {
 }
 
 mod places {
-    use super::{
-        Books, Done, KEY, Llmx, Path, PathBuf, Script, Server, TEXT, Value, WHOLE_USD, below, json, mini, whole,
-    };
+    use super::{Books, Done, Llmx, PathBuf, Script, Server, TEXT, Value, WHOLE_USD, below, json, mini, whole};
+    #[cfg(unix)]
+    use super::{KEY, Path};
 
     const PATIENT: &str = "[limits]\nledger_ms = 50\n";
 
@@ -746,7 +747,7 @@ mod places {
     }
 
     /// The call in a shell where no file may grow beyond this many bytes.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     fn within(books: &Books, server: &Server, bytes: u64) -> Llmx {
         // A shell counts in blocks of 512 bytes. Unless it is ignored, a signal tells of the limit.
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$LLMX\" chat -m openai/gpt-4o-mini x", bytes / 512);
@@ -755,7 +756,7 @@ mod places {
         books.used_by(llmx)
     }
 
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     fn log_bytes(books: &Books) -> u64 {
         books.path().with_extension("db-wal").metadata().expect("a log").len()
     }

@@ -355,20 +355,12 @@ fn the_dialect_of_a_kept_usage_is_the_one_that_gives_the_booked_counts() {
 #[test]
 fn counts_that_are_read_differently_now_are_no_change_of_price() {
     let books = Books::new();
-    let line = RecordLine {
-        meter: "input".into(),
-        quantity: 30,
-        per: 1_000_000,
-        rate: Some("1".into()),
-        amount: Some(Usd::from_picos(30_000_000)),
-        model: None,
-    };
+    // A build that did not know this object took it for no usage at all.
     let settlement = Settlement {
         basis: "table".into(),
-        total: Some(Usd::from_picos(30_000_000)),
+        total: Some(Usd::default()),
         usage_source: Some("reported".into()),
         usage_raw: Some(json!({"prompt_tokens": 40, "completion_tokens": 0, "total_tokens": 40})),
-        lines: vec![line],
         ..Settlement::default()
     };
     books.book("a", "openai/no-such-model", &settlement);
@@ -377,7 +369,37 @@ fn counts_that_are_read_differently_now_are_no_change_of_price() {
          source = \"https://example.org\"\n",
     );
     let run = books.repriced(&table);
-    assert_eq!((&run["calls"][0]["cause"], &run["calls"][0]["change_usd"]), (&json!("recounted"), &json!("0.00001")));
+    assert_eq!((&run["calls"][0]["cause"], &run["calls"][0]["change_usd"]), (&json!("recounted"), &json!("0.00004")));
+}
+
+#[test]
+fn booked_lines_outweigh_a_raw_object_that_is_only_the_last_of_several() {
+    let books = Books::new();
+    let line = |meter: &str, quantity, rate: &str, picos| RecordLine {
+        meter: meter.into(),
+        quantity,
+        per: 1_000_000,
+        rate: Some(rate.into()),
+        amount: Some(Usd::from_picos(picos)),
+        model: None,
+    };
+    // Gemini counts the prompt in an early chunk; the last one may say only what was written.
+    let settlement = Settlement {
+        basis: "table".into(),
+        total: Some(Usd::from_picos(830_000_000)),
+        usage_source: Some("reported".into()),
+        usage_raw: Some(json!({"candidatesTokenCount": 80, "totalTokenCount": 110})),
+        lines: vec![line("input", 30, "1", 30_000_000), line("output", 80, "10", 800_000_000)],
+        ..Settlement::default()
+    };
+    books.book("a", "gemini/no-such-model", &settlement);
+    let table = books.table(
+        "[model.\"gemini/no-such-model\"]\nprice = { input = 1, output = 10 }\nchecked = 2026-11-22\n\
+         source = \"https://example.org\"\n",
+    );
+    let call = &books.repriced(&table)["calls"][0];
+    assert_eq!((&call["cause"], &call["counts"]), (&json!("same"), &json!("lines")));
+    assert_eq!(call["there_usd"], "0.00083");
 }
 
 #[test]

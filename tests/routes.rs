@@ -266,3 +266,17 @@ fn both_calls_of_a_cascade_stand_in_the_books_and_the_second_points_at_the_first
     assert_eq!(calls.as_array().map(Vec::len), Some(2), "{calls}");
     assert_eq!(calls[0]["retry_of"], calls[1]["id"]);
 }
+
+#[test]
+fn a_call_says_in_the_books_which_route_chose_its_model() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let books = folder.path().join("ledger.db");
+    let run = |args: &[&str]| llmx(&one_rule(&["sim/echo"]), args).env("LLMX_DB", &books).run().exits(0);
+    run(&["chat", "-m", "route/auto", "hi"]);
+    run(&["chat", "-m", "sim/echo", "hi"]);
+    let calls = run(&["logs", "-j"]).json();
+    assert_eq!((&calls["calls"][1]["route"], &calls["calls"][0]["route"]), (&json!("auto"), &Value::Null));
+    let id = calls["calls"][1]["id"].as_str().expect("an id");
+    let page = run(&["logs", "show", id]);
+    assert!(page.text().lines().any(|line| line.split_whitespace().eq(["route", "auto"])), "{}", page.text());
+}

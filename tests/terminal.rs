@@ -262,8 +262,8 @@ fn what_is_traced_never_stands_within_an_answer_and_nothing_moves_beside_it() {
 #[test]
 fn no_color_takes_the_colour_and_leaves_the_layout() {
     let server = speaking(MARKDOWN);
-    for llmx in [Llmx::openai(&server, &["x"]).env("NO_COLOR", "1"), Llmx::openai(&server, &["--color", "never", "x"])]
-    {
+    let plain = |value| Llmx::openai(&server, &["x"]).env("NO_COLOR", value);
+    for llmx in [plain("1"), plain("0"), plain("no"), Llmx::openai(&server, &["--color", "never", "x"])] {
         let seen = sit(llmx, 80).end().exits(0).leaves_the_terminal_alone();
         assert!(!seen.has_attributes(), "{:?}", seen.text());
         assert!(seen.lines().join("\n").contains("Como is deep and "), "{:?}", seen.lines());
@@ -271,6 +271,32 @@ fn no_color_takes_the_colour_and_leaves_the_layout() {
     }
     let empty = sit(Llmx::openai(&server, &["x"]).env("NO_COLOR", ""), 80).end().exits(0);
     assert!(empty.has_attributes());
+}
+
+#[test]
+fn a_pipe_is_in_colour_only_where_that_is_asked_for() {
+    type Asked = (&'static [&'static str], &'static [(&'static str, &'static str)], bool);
+    let cases: [Asked; 12] = [
+        (&[], &[], false),
+        (&[], &[("FORCE_COLOR", "1")], true),
+        (&[], &[("FORCE_COLOR", "0")], false),
+        (&[], &[("CLICOLOR_FORCE", "1")], true),
+        (&[], &[("CLICOLOR_FORCE", "0")], false),
+        (&[], &[("CLICOLOR_FORCE", "")], false),
+        (&[], &[("FORCE_COLOR", "1"), ("NO_COLOR", "0")], false),
+        (&[], &[("FORCE_COLOR", "1"), ("NO_COLOR", "")], true),
+        (&["--color", "always"], &[("NO_COLOR", "1")], true),
+        (&["--color", "always"], &[("TERM", "dumb")], true),
+        (&["--color", "never"], &[("FORCE_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
+        (&["--color", "auto"], &[], false),
+    ];
+    let server = speaking(MARKDOWN);
+    for (args, variables, colour) in cases {
+        let llmx = Llmx::openai(&server, &["x"]).args(args).env("TERM", "xterm-256color");
+        let done = variables.iter().fold(llmx, |llmx, (name, value)| llmx.env(name, value)).run().exits(0);
+        assert_eq!(done.text().contains("\u{1b}["), colour, "{args:?} {variables:?}");
+        assert!(colour || done.text() == MARKDOWN, "{args:?} {variables:?}");
+    }
 }
 
 #[test]

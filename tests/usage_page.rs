@@ -6,11 +6,12 @@ use jiff::civil::Date;
 use llmx::domain::money::Usd;
 use llmx::domain::record::{NewCall, Price, Record, RecordLine, Settled, Settlement};
 use llmx::domain::spend::currency::Currency;
+use llmx::domain::spend::forecast::Ahead;
 use llmx::domain::spend::period::Period;
 use llmx::domain::spend::report::{Before, Frame, Month, Monthly, Report, Row, regrouped, rows};
 use llmx::domain::spend::{Dimension, Group, Key, Tally};
 use llmx::domain::window::Zone;
-use llmx::render::usage::html::{Ahead, Beside, page};
+use llmx::render::usage::html::{Beside, page};
 
 /// 2026-11-22, 18:00 UTC: 19:00 in Berlin.
 const NOW: i64 = 1_795_370_400_000;

@@ -143,6 +143,7 @@ impl Attempt<'_, '_> {
             tags: call.caller.tags.clone(),
             parameters: record::parameters(&call.request.settings),
             ceiling: prepared.quote.ceiling,
+            route: call.caller.route.clone(),
             prompt: call.caller.keeps_texts.then(|| record::prompt(call.request)),
             ..NewCall::default()
         };

@@ -99,6 +99,8 @@ pub struct Caller {
     pub user: Option<String>,
     pub team: Option<String>,
     pub tags: BTreeMap<String, String>,
+    /// The route that chose the model.
+    pub route: Option<String>,
     /// Whether prompt and answer are kept; what was called, counted and charged always is.
     pub keeps_texts: bool,
     /// Told of every attempt once it is settled.

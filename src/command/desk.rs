@@ -166,7 +166,7 @@ pub fn caller(command: &'static str, config: &Config, args: &WhoArgs) -> Result<
     let witness = otel::witness(config);
     #[cfg(not(feature = "otel"))]
     let witness = None;
-    Ok(Caller { command, project, user, team, tags, keeps_texts: true, witness })
+    Ok(Caller { command, project, user, team, tags, route: None, keeps_texts: true, witness })
 }
 
 impl Desk {

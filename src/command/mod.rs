@@ -18,6 +18,7 @@ pub mod models;
 #[cfg(feature = "otel")]
 pub mod otel;
 pub mod providers;
+pub mod rebilled;
 pub mod reprice;
 pub mod route;
 pub mod schema;
@@ -76,6 +77,7 @@ pub enum Command {
     #[command(after_help = budget::AFTER_HELP)]
     Budget(budget::BudgetArgs),
     /// Say what was spent, by whom and on what, in a table or a file
+    #[command(after_help = usage::report::AFTER_HELP)]
     Usage(Box<usage::UsageArgs>),
     /// Look after the ledger: check it, copy it, settle what was left open
     Ledger(ledger::LedgerArgs),

@@ -1,25 +1,22 @@
 //! `llmx ledger reprice`: what the booked calls would cost at other prices, kept beside the booked amounts.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::call::priced_as;
 use crate::command::desk::{Desk, env, now_ms};
 use crate::command::logs::{note, opened, print};
+use crate::command::rebilled::{Consumed, Rows, counted, is_simulated, lines};
 use crate::command::{GlobalArgs, config};
 use crate::domain::bill::{Basis, Bill, Outcome};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::instant::{since, utc};
-use crate::domain::model::ModelName;
 use crate::domain::money::Usd;
 use crate::domain::record::{Price, Record, Settlement};
 use crate::domain::repricing::{Cause, Counts, Difference, RepricingReport, Sum};
-use crate::domain::usage::{Meter, Usage};
 use crate::ledger::{LogFilter, Repriced, Repricing};
-use crate::pricing::{Called, Moment, Prices};
-use crate::provider::catalog::{Catalog, Row, Transport};
+use crate::pricing::Prices;
+use crate::provider::catalog::Row;
 use crate::render::repricing;
 
 pub const AFTER_HELP: &str = "\
@@ -72,7 +69,7 @@ pub fn run(args: &RepriceArgs) -> Result<u8, Failure> {
     let mut books = opened(&args.global)?;
     let mut records = books.logs(&LogFilter { since_ms, limit: u32::MAX, ..LogFilter::default() })?;
     records.reverse();
-    let mut rows = Rows { catalog: &catalog, known: BTreeMap::new() };
+    let mut rows = Rows::of(&catalog);
     let calls: Vec<Difference> =
         records.iter().filter_map(|record| difference(record, rows.row(&record.call.provider), &prices)).collect();
     let open = (records.len() - calls.len()) as u64;
@@ -116,30 +113,16 @@ fn prices(table: Option<&Path>) -> Result<Prices, Failure> {
         .map_err(|error| Failure::new(ErrorClass::Config, error.to_string()).advise("mend the file; nothing was kept"))
 }
 
-/// The rows of the catalog that were asked for, each read once.
-struct Rows<'a> {
-    catalog: &'a Catalog,
-    known: BTreeMap<String, Option<Row>>,
-}
-
-impl Rows<'_> {
-    fn row(&mut self, provider: &str) -> Option<&Row> {
-        let known = self.known.entry(provider.to_owned());
-        known.or_insert_with(|| self.catalog.row(provider).ok()).as_ref()
-    }
-}
-
 /// A settled call beside its new bill; `None` while it is open.
 fn difference(record: &Record, row: Option<&Row>, prices: &Prices) -> Option<Difference> {
     let settlement = &record.settled.as_ref()?.settlement;
     let (call, before) = (&record.call, record.total());
-    let asked = ModelName { provider: call.provider.clone(), region: None, model: call.model.clone() };
-    let (name, context) = priced_as(&asked, call.region.as_deref(), call.tier.as_deref(), &call.parameters);
+    let consumed = Consumed::of(record, row)?;
     let basis = record.corrections.last().map_or(&settlement.basis, |correction| &correction.basis);
     let mut difference = Difference {
         id: call.id.clone(),
         opened_ms: record.opened_ms,
-        model: name.to_string(),
+        model: consumed.name.to_string(),
         model_served: settlement.model_served.clone(),
         before,
         before_basis: basis.clone(),
@@ -151,31 +134,18 @@ fn difference(record: &Record, row: Option<&Row>, prices: &Prices) -> Option<Dif
         counts: Counts::None,
         notes: Vec::new(),
     };
-    let simulated = row.is_some_and(|row| row.transport == Transport::Sim);
-    if simulated || is_stated(record, settlement) {
+    if row.is_some_and(is_simulated) || is_stated(record, settlement) {
         return Some(difference);
     }
     if settlement.basis == Basis::Nothing.as_str() {
         return Some(Difference { cause: Cause::Same, ..difference });
     }
-    let (usage, counts) = consumed(settlement, row, &call.model);
-    let outcome = outcome(settlement, usage);
-    let called = Called {
-        name: &name,
-        served: settlement.model_served.as_deref(),
-        at: Moment::from_ms(record.opened_ms),
-        context: &context,
-        quote: None,
-        request_bytes: None,
-        answer_bytes: 0,
-        simulated: false,
-    };
-    let bill = prices.bill(&called, &outcome);
-    difference.cause = cause(before, settlement, &outcome, &bill);
+    let bill = consumed.bill(prices);
+    difference.cause = cause(before, settlement, &consumed.outcome, &bill);
     difference.after = bill.total;
     difference.after_basis = bill.basis.as_str().to_owned();
     difference.after_price = bill.price.as_ref().map(Price::of);
-    difference.counts = counts;
+    difference.counts = consumed.counts;
     difference.notes = bill.notes;
     Some(difference)
 }
@@ -184,68 +154,6 @@ fn difference(record: &Record, row: Option<&Row>, prices: &Prices) -> Option<Dif
 fn is_stated(record: &Record, settlement: &Settlement) -> bool {
     let bases = [Basis::Reported, Basis::Simulated].map(Basis::as_str);
     !record.corrections.is_empty() || settlement.because.is_some() || bases.contains(&settlement.basis.as_str())
-}
-
-fn outcome(settlement: &Settlement, usage: Option<Usage>) -> Outcome {
-    match usage {
-        Some(usage) if settlement.usage_source.as_deref() == Some("reported") => {
-            // A charge that was stated has the basis `reported`: here there was none that counts.
-            Outcome::Reported(Usage { charge: None, ..usage })
-        }
-        seen => Outcome::Unconfirmed { seen },
-    }
-}
-
-/// What the call consumed. The books do not name the dialect of the raw usage: the reading that gives the counts of the
-/// booked lines is right, else the only one that the provider's dialects give; else the lines stand for themselves.
-fn consumed(settlement: &Settlement, row: Option<&Row>, model: &str) -> (Option<Usage>, Counts) {
-    let tier = settlement.tier.clone();
-    let lines = lines(settlement);
-    // An estimate was made from more than the counts that came.
-    let estimated = settlement.basis == Basis::Estimated.as_str();
-    let mut readings = Vec::new();
-    if let (Some(row), Some(raw), false) = (row, &settlement.usage_raw, estimated) {
-        let ways = row.api.iter().flat_map(|dialect| [(*dialect, true), (*dialect, false)]);
-        for (dialect, streamed) in ways {
-            let read = dialect.usage(raw, &row.quirks, model, streamed);
-            let usable = read.filter(|usage| !usage.rejected && usage.quantities.values().any(|count| *count > 0));
-            readings.extend(usable.filter(|usage| readings.iter().all(|other| !same_counts(usage, other))));
-        }
-    }
-    let booked = readings.iter().position(|usage| counted(usage) == lines);
-    let only = (readings.len() == 1).then_some(0);
-    if let Some(found) = booked.or(only) {
-        let usage = readings.swap_remove(found);
-        return (Some(Usage { service_tier: tier, ..usage }), Counts::Raw);
-    }
-    // The lines of a call that stayed unpriced although some had a price lack the meters that had none.
-    let partial =
-        settlement.basis == Basis::Unpriced.as_str() && settlement.lines.iter().any(|line| line.rate.is_some());
-    if lines.is_empty() || partial {
-        return (None, Counts::None);
-    }
-    (Some(Usage { quantities: lines, service_tier: tier, ..Usage::default() }), Counts::Lines)
-}
-
-fn same_counts(one: &Usage, other: &Usage) -> bool {
-    counted(one) == counted(other)
-}
-
-/// The counts that make lines.
-fn counted(usage: &Usage) -> BTreeMap<Meter, u64> {
-    usage.quantities.iter().filter(|(_, count)| **count > 0).map(|(meter, count)| (*meter, *count)).collect()
-}
-
-/// The counts of the booked lines, those of inner calls with the call's own.
-fn lines(settlement: &Settlement) -> BTreeMap<Meter, u64> {
-    let mut counts = BTreeMap::new();
-    for line in settlement.lines.iter().filter(|line| line.quantity > 0) {
-        if let Some(meter) = Meter::of(&line.meter) {
-            let count: &mut u64 = counts.entry(meter).or_default();
-            *count = count.saturating_add(line.quantity);
-        }
-    }
-    counts
 }
 
 fn cause(before: Option<Usd>, settlement: &Settlement, outcome: &Outcome, bill: &Bill) -> Cause {

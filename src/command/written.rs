@@ -30,10 +30,17 @@ pub fn check(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// `invalid-request` where it cannot be written; what was there before is there still.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    write_bytes(path, text.as_bytes())
+}
+
+/// As [`write`], for a format that is no text.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_bytes(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let put = || {
         let (draft, mut file) = draft(path)?;
-        let done =
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, path));
+        let done = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, path));
         if done.is_err() {
             let _ = fs::remove_file(&draft);
         }

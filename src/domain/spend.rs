@@ -1,9 +1,17 @@
 //! What was spent: the questions that reports ask of the books, and the sums that answer them.
 
+pub mod causes;
 pub mod currency;
 pub mod filter;
+pub mod forecast;
+pub mod heading;
 pub mod period;
+pub mod ratio;
 pub mod report;
+pub mod savings;
+pub mod sums;
+pub mod waste;
+pub mod what_if;
 
 use std::fmt;
 

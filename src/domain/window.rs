@@ -21,7 +21,8 @@ impl Zone {
     /// `Europe/Berlin`, `UTC`. `None` where the database has no such name.
     #[must_use]
     pub fn named(name: &str) -> Option<Zone> {
-        if name.eq_ignore_ascii_case("utc") {
+        // As many machines without a place of their own name it.
+        if ["utc", "etc/utc"].iter().any(|utc| name.eq_ignore_ascii_case(utc)) {
             return Some(Zone::utc());
         }
         TimeZone::get(name).ok().map(Zone)
@@ -50,10 +51,15 @@ impl Zone {
         }
     }
 
-    /// The day on its calendar at an instant; `None` beyond the calendar's years.
+    /// The day on its calendar at an instant; `None` beyond the calendar's years. Where a clock goes back over midnight (St
+    /// John's did, until 2011), the day that has begun goes on.
     #[must_use]
     pub fn date(&self, at_ms: i64) -> Option<Date> {
-        Some(Timestamp::from_millisecond(at_ms).ok()?.to_zoned(self.0.clone()).date())
+        let shown = Timestamp::from_millisecond(at_ms).ok()?.to_zoned(self.0.clone()).date();
+        match shown.tomorrow().ok() {
+            Some(next) if self.beginning(next).is_some_and(|begins_ms| begins_ms <= at_ms) => Some(next),
+            _ => Some(shown),
+        }
     }
 
     /// The first instant of a day: midnight, or later where its clock skips midnight. `None` beyond the calendar's years.
@@ -177,9 +183,8 @@ fn hour(at_ms: i64, zone: &TimeZone) -> Option<(i64, i64)> {
 
 /// Whole days of a zone, which have 23 or 25 hours where its clock changes.
 fn days(at_ms: i64, zone: &TimeZone, period: impl Fn(Date) -> Option<(Date, Date)>) -> Option<(i64, i64)> {
-    let date = Timestamp::from_millisecond(at_ms).ok()?.to_zoned(zone.clone()).date();
-    let (first, after) = period(date)?;
     let zone = Zone(zone.clone());
+    let (first, after) = period(zone.date(at_ms)?)?;
     Some((zone.beginning(first)?, zone.beginning(after)?))
 }
 

@@ -9,22 +9,6 @@ use super::owner::Owner;
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, Price, RecordLine, Settlement};
 
-/// The truth about each settled call: its last correction, else its settlement.
-macro_rules! booked {
-    () => {
-        "SELECT s.call, coalesce(c.cost_basis, s.cost_basis) AS cost_basis,
-            iif(c.call IS NULL, s.total_picos, c.total_picos) AS total_picos,
-            iif(c.call IS NULL, coalesce(s.at_most_picos, s.total_picos), c.total_picos) AS at_most_picos,
-            s.error_class IS NOT NULL AS failed, s.error_class, s.stopped, s.first_token_ms, s.finished_ms,
-            coalesce(s.reasoning, 0) AS reasoning, coalesce(s.price, 0) AS price
-         FROM settlement s
-         LEFT JOIN correction c
-            ON c.call = s.call AND c.n = (SELECT max(l.n) FROM correction l WHERE l.call = s.call)"
-    };
-}
-
-pub(super) use booked;
-
 /// Whether a row was added or stood there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Added {
@@ -56,13 +40,39 @@ pub(super) fn add_call(
     opened_ms: i64,
     owner: &Owner,
 ) -> Result<i64> {
+    let seq = insert_call(db, call, opened_ms, owner, None)?;
+    db.prepare_cached("INSERT INTO open_call (call) VALUES (?1)")?.execute([seq])?;
+    add_text(db, "INSERT INTO prompt (call, json) VALUES (?1, ?2)", seq, call.prompt.as_ref())?;
+    accounts::add_call(db, accounts, seq, call, opened_ms)?;
+    Ok(seq)
+}
+
+/// Adds a call that was read from `source` and stands for so many requests. No account counts it; it must be settled in the
+/// same transaction.
+pub(super) fn add_imported(
+    db: &Connection,
+    call: &NewCall,
+    opened_ms: i64,
+    owner: &Owner,
+    (source, requests): (&str, u64),
+) -> Result<i64> {
+    insert_call(db, call, opened_ms, owner, Some((source, requests)))
+}
+
+fn insert_call(
+    db: &Connection,
+    call: &NewCall,
+    opened_ms: i64,
+    owner: &Owner,
+    imported: Option<(&str, u64)>,
+) -> Result<i64> {
     db.prepare_cached(
         "INSERT INTO call (id, group_id, retry_of, opened_ms, command, provider, model, region, tier, credential, project,
-            user, team, tags, session, parameters, ceiling_picos, clipped_from, route, host, boot, pid_space, pid,
-            process_start)
+            user, team, tags, session, parameters, ceiling_picos, clipped_from, route, source, requests, host, boot,
+            pid_space, pid, process_start)
          VALUES (:id, :group_id, :retry_of, :opened_ms, :command, :provider, :model, :region, :tier, :credential, :project,
-            :user, :team, :tags, :session, :parameters, :ceiling, :clipped_from, :route, :host, :boot, :pid_space, :pid,
-            :start)",
+            :user, :team, :tags, :session, :parameters, :ceiling, :clipped_from, :route, :source, :requests, :host, :boot,
+            :pid_space, :pid, :start)",
     )?
     .execute(named_params! {
         ":id": call.id, ":group_id": call.group, ":retry_of": call.retry_of, ":opened_ms": opened_ms,
@@ -70,14 +80,11 @@ pub(super) fn add_call(
         ":tier": call.tier, ":credential": call.credential, ":project": call.project, ":user": call.user,
         ":team": call.team, ":clipped_from": call.clipped_from.map(count), ":tags": json(&call.tags),
         ":session": call.session, ":route": call.route, ":parameters": call.parameters.to_string(),
-        ":ceiling": call.ceiling.map(|ceiling| ceiling.picos), ":host": owner.host, ":boot": owner.boot,
+        ":ceiling": call.ceiling.map(|ceiling| ceiling.picos), ":source": imported.map(|(source, _)| source),
+        ":requests": imported.map_or(1, |(_, requests)| count(requests)), ":host": owner.host, ":boot": owner.boot,
         ":pid_space": owner.pid_space, ":pid": owner.pid, ":start": owner.start,
     })?;
-    let seq = db.last_insert_rowid();
-    db.prepare_cached("INSERT INTO open_call (call) VALUES (?1)")?.execute([seq])?;
-    add_text(db, "INSERT INTO prompt (call, json) VALUES (?1, ?2)", seq, call.prompt.as_ref())?;
-    accounts::add_call(db, accounts, seq, call, opened_ms)?;
-    Ok(seq)
+    Ok(db.last_insert_rowid())
 }
 
 /// Settles a call, once: a settlement that is there stays as it is.
@@ -166,8 +173,10 @@ pub(super) fn derive(db: &Connection) -> Result<()> {
     accounts::derive(db)
 }
 
-/// What each settled call is booked at.
-pub(super) const BOOKED: &str = booked!();
+/// What each settled call is booked at: its last correction, else its settlement.
+pub(super) const BOOKED: &str = "SELECT s.call, iif(c.call IS NULL, s.total_picos, c.total_picos) AS total_picos
+     FROM settlement s
+     LEFT JOIN correction c ON c.call = s.call AND c.n = (SELECT max(l.n) FROM correction l WHERE l.call = s.call)";
 
 fn price_id(db: &Connection, price: &Price) -> Result<i64> {
     let (row_from, checked) = (price.row_from.as_deref().unwrap_or(""), price.checked.as_deref().unwrap_or(""));

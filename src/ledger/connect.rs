@@ -72,6 +72,20 @@ pub(super) fn open(path: &Path, patience: Patience) -> Result<(Connection, Vec<S
     Ok((db, warning.into_iter().collect()))
 }
 
+/// Opens the ledger at a resolved path without changing anything about it.
+pub(super) fn peek(path: &Path, patience: Patience) -> Result<Connection, LedgerError> {
+    let db = connect(path, patience).map_err(|error| LedgerError::of(path, error))?;
+    match (version(&db, path)?, newest()) {
+        (found, known) if found < known => Err(LedgerError::Older { path: path.to_owned() }),
+        (found, known) if found > known => Err(LedgerError::Newer { path: path.to_owned(), found, known }),
+        _ => {
+            db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")
+                .map_err(|error| LedgerError::of(path, error))?;
+            Ok(db)
+        }
+    }
+}
+
 /// The schema that this build writes.
 pub(super) fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)

@@ -19,6 +19,8 @@ pub enum LedgerError {
     NotALedger { path: PathBuf },
     #[error("{} has schema {found}, and this build knows {known}: use a newer llmx; the file was not touched", path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("{} is of an older llmx: any command that books or lists calls brings it up to date", path.display())]
+    Older { path: PathBuf },
     #[error(
         "this build has SQLite {found}, and 3.51.3 is the first that two processes may share: build it with the bundled one"
     )]

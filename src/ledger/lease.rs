@@ -1,13 +1,14 @@
 //! The file that a process holds locked while it has calls open: its lease, and room for what the ledger cannot take.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::files::{Place, open_private};
 
 /// Set aside on the disk, so that a settlement finds room where the disk is full.
+#[cfg(unix)]
 const ROOM: u64 = 64 << 10;
 /// How many leases of others one process looks at, to clear away the abandoned ones.
 const LOOKED_AT_MAX: usize = 8;
@@ -72,10 +73,16 @@ fn set_aside(file: &File) -> io::Result<()> {
 }
 
 /// Elsewhere it is only known that there was room.
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 fn set_aside(file: &File) -> io::Result<()> {
     file.set_len(ROOM)?;
     file.set_len(0)
+}
+
+/// A handle that appends may not set a length: it lacks `FILE_WRITE_DATA` (std::fs::OpenOptions::append, read 2026-11-22).
+#[cfg(not(unix))]
+fn set_aside(_: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether a living process holds a lease of this mark.
@@ -92,8 +99,10 @@ pub(super) fn left_behind(folder: &Path) -> Vec<(PathBuf, File, String)> {
     leases(folder)
         .filter(|(_, length)| *length > 0)
         .filter_map(|(path, _)| {
-            let file = abandoned(&path)?;
-            let text = std::fs::read(&path).ok()?;
+            let mut file = abandoned(&path)?;
+            // Through the handle that holds the lock: Windows keeps every other one from reading.
+            let mut text = Vec::new();
+            file.read_to_end(&mut text).ok()?;
             Some((path, file, String::from_utf8_lossy(&text).into_owned()))
         })
         .collect()

@@ -63,7 +63,7 @@ fn machine() -> Option<String> {
 
 #[cfg(not(unix))]
 fn machine() -> Option<String> {
-    None
+    std::env::var("COMPUTERNAME").ok()
 }
 
 #[cfg(target_os = "linux")]

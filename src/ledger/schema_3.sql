@@ -21,19 +21,32 @@ CREATE TABLE zone (
     name TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- Settled calls by the day on which they were opened. A call is once in the facet '' and once in each other that it has a
--- value of: 'project', 'user', 'team', 'command', 'tag:KEY'. An empty text stands for none.
+-- What calls are added up by, each text once. An empty text has the number 0 and no row.
 DROP TABLE day;
+CREATE TABLE day_text (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- What the calls of a sum have in common. The first four are numbers of texts.
+CREATE TABLE day_place (
+    id         INTEGER PRIMARY KEY,
+    provider   INTEGER NOT NULL,
+    model      INTEGER NOT NULL,
+    region     INTEGER NOT NULL,
+    cost_basis INTEGER NOT NULL,
+    price      INTEGER NOT NULL, -- 0: none
+    UNIQUE (provider, model, region, cost_basis, price)
+) STRICT;
+
+-- Settled calls by the day on which they were opened. A call is once in the facet '' and once in each other that it has a
+-- value of: 'project', 'user', 'team', 'command', 'tag:KEY'.
 CREATE TABLE day (
-    zone          INTEGER NOT NULL REFERENCES zone (id),
-    facet         TEXT NOT NULL,
+    zone          INTEGER NOT NULL,
+    facet         INTEGER NOT NULL, -- number of a text
     day           INTEGER NOT NULL, -- days since 1970-01-01
-    value         TEXT NOT NULL,
-    provider      TEXT NOT NULL,
-    model         TEXT NOT NULL,
-    region        TEXT NOT NULL,
-    cost_basis    TEXT NOT NULL,
-    price         INTEGER NOT NULL, -- 0: none
+    value         INTEGER NOT NULL, -- number of a text
+    place         INTEGER NOT NULL,
     calls         INTEGER NOT NULL,
     failed        INTEGER NOT NULL,
     unpriced      INTEGER NOT NULL,
@@ -44,8 +57,13 @@ CREATE TABLE day (
     cache_write   INTEGER NOT NULL,
     output        INTEGER NOT NULL, -- thinking included
     reasoning     INTEGER NOT NULL,
-    PRIMARY KEY (zone, facet, day, value, provider, model, region, cost_basis, price)
+    PRIMARY KEY (zone, facet, day, value, place)
 ) STRICT, WITHOUT ROWID;
+
+-- Settled calls that are in no sum yet: they join them many at once.
+CREATE TABLE day_waiting (
+    call INTEGER PRIMARY KEY REFERENCES call (seq)
+) STRICT;
 
 CREATE TRIGGER imported_stays BEFORE UPDATE ON imported BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER imported_is_kept BEFORE DELETE ON imported BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;

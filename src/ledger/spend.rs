@@ -1,19 +1,20 @@
 //! The questions of reports: what was spent in a period, in groups, from the sums by day where they can tell and else from the
 //! calls themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 
+use super::days::{self, Calendar, Kept, Place};
 use super::error::LedgerError;
-use super::{Ledger, days, query};
+use super::scan::{self, Call, Certainty, Counts, Line, Lines};
+use super::{Ledger, query};
 use crate::domain::record::{Price, Record};
-use crate::domain::spend::filter::{Clause, Filter, NumberField, Sign, TextField};
-use crate::domain::spend::period::{day, week};
+use crate::domain::spend::filter::{Clause, Filter, NumberField, TextField};
+use crate::domain::spend::period::{day, number, week};
 use crate::domain::spend::{Dimension, Group, Key, Question, Spend, Tally};
-use crate::domain::window::{Span, Zone};
+use crate::domain::window::Zone;
 
 /// With fewer calls than this, sums by day are not kept: adding the calls up is as quick, and no call has to be booked twice.
 const WORTH_KEEPING: i64 = 5_000;
@@ -65,19 +66,20 @@ impl Ledger {
     pub fn walk(&self, question: &Question, mut see: impl FnMut(Record) -> ControlFlow<()>) -> Result<(), LedgerError> {
         self.read(|db| {
             let view = db.unchecked_transaction()?;
-            let (condition, values) = condition(&question.filter);
-            let (from_ms, to_ms) = bounds(question.period.span());
-            let sql = format!(
-                "{} JOIN ({CALLS} WHERE c.opened_ms >= {from_ms} AND c.opened_ms < {to_ms}) v ON v.seq = c.seq
-                 WHERE {condition} ORDER BY c.opened_ms, c.seq",
-                query::COLUMNS
-            );
+            let mut whole = view.prepare(&format!("{} WHERE c.seq = ?1", query::COLUMNS))?;
+            let mut columns = Columns::default();
+            let tests = tests(&question.filter, &mut columns);
+            let mut lines = Lines::of(&view)?;
+            let sql = scan::sql(&columns.0, "c.opened_ms >= ?1 AND c.opened_ms < ?2 ORDER BY c.opened_ms, c.seq");
             let mut find = view.prepare(&sql)?;
-            let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
-            let mut rows = find.query(values.as_slice())?;
+            let mut rows = find.query(bounds(question))?;
             while let Some(row) = rows.next()? {
-                let found = query::with_lines(&view, row.get(0)?, query::record(row)?)?;
-                if see(found).is_break() {
+                let call = Call::of(row)?;
+                if fits(&tests, row, &call, &mut lines)?.is_none() {
+                    continue;
+                }
+                let found = whole.query_row([call.seq], query::record)?;
+                if see(query::with_lines(&view, call.seq, found)?).is_break() {
                     break;
                 }
             }
@@ -92,9 +94,10 @@ impl Ledger {
     pub fn imported(&self, question: &Question) -> Result<Tally, LedgerError> {
         self.read(|db| {
             let view = db.unchecked_transaction()?;
-            let mut sums = Adding::default();
-            from_calls(&view, question, "seq IN (SELECT call FROM imported)", &mut sums)?;
-            Ok(sums.total)
+            let mut adding = Adding::of(question);
+            let theirs = "c.seq IN (SELECT call FROM imported) AND +c.opened_ms >= ?1 AND +c.opened_ms < ?2";
+            from_calls(&view, question, theirs, &mut adding)?;
+            Ok(adding.total)
         })
     }
 
@@ -111,14 +114,26 @@ impl Ledger {
 }
 
 fn answer(db: &Connection, question: &Question) -> rusqlite::Result<Spend> {
-    let mut sums = Adding::default();
-    let kept = days::kept(db, &question.period.zone)?;
-    match facet(question).zip(kept) {
-        Some((facet, zone)) => from_days(db, question, zone, &facet, &mut sums)?,
-        None => from_calls(db, question, "NOT open", &mut sums)?,
+    let mut adding = Adding::of(question);
+    match facet(question).zip(days::kept(db, &question.period.zone)?) {
+        Some((facet, zone)) => {
+            from_days(db, question, zone, &facet, &mut adding)?;
+            // By the numbers of the calls rather than by their instants: they are few.
+            let others = format!(
+                "c.seq IN (SELECT call FROM open_call UNION ALL {}) AND +c.opened_ms >= ?1 AND +c.opened_ms < ?2",
+                days::WAITING
+            );
+            from_calls(db, question, &others, &mut adding)?;
+        }
+        None => from_calls(db, question, "c.opened_ms >= ?1 AND c.opened_ms < ?2", &mut adding)?,
     }
-    from_calls(db, question, "seq IN (SELECT call FROM open_call)", &mut sums)?;
-    sums.spend(db)
+    adding.spend(db)
+}
+
+/// From the first instant of a question up to, and without, the first after it.
+pub(super) fn bounds(question: &Question) -> [i64; 2] {
+    let span = question.period.span();
+    [span.from_ms, span.to_ms.unwrap_or(i64::MAX)]
 }
 
 /// The facet of the sums by day that can answer a question. `None`: only the calls can.
@@ -172,310 +187,425 @@ fn of_clause(clause: &Clause) -> Option<String> {
     })
 }
 
-/// Sums that grow, each group with the price that was last met.
-#[derive(Default)]
-struct Adding {
-    groups: HashMap<Vec<Key>, (Tally, i64)>,
+/// Sums that grow. A group's key is a number for each dimension: of a text, of a day, or an instant.
+struct Adding<'q> {
+    question: &'q Question,
+    times: Vec<Time>,
+    texts: Vec<String>,
+    numbers: HashMap<String, i64>,
+    /// Each with the number of the price that was last met.
+    groups: HashMap<Vec<i64>, (Tally, i64)>,
     total: Tally,
 }
 
-impl Adding {
-    fn add(&mut self, keys: Vec<Key>, tally: Tally, price: i64) {
-        let (sums, last) = self.groups.entry(keys).or_default();
-        *sums = sums.plus(tally);
-        *last = price.max(*last);
+impl<'q> Adding<'q> {
+    fn of(question: &'q Question) -> Adding<'q> {
+        Adding {
+            question,
+            times: question.by.iter().map(|_| Time::default()).collect(),
+            texts: Vec::new(),
+            numbers: HashMap::new(),
+            groups: HashMap::new(),
+            total: Tally::default(),
+        }
     }
 
-    fn spend(self, db: &Connection) -> rusqlite::Result<Spend> {
+    fn number(&mut self, text: &str) -> i64 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = i64::try_from(self.texts.len()).unwrap_or(i64::MAX);
+        self.texts.push(text.to_owned());
+        self.numbers.insert(text.to_owned(), number);
+        number
+    }
+
+    /// The number of what a day counts to in the dimension at this place.
+    fn time(&mut self, place: usize, day: i64) -> i64 {
+        match (self.question.by.get(place), self.times.get_mut(place)) {
+            (Some(dimension), Some(time)) => time.of(dimension, day),
+            _ => day,
+        }
+    }
+
+    fn add(&mut self, key: &[i64], tally: Tally, price: i64) {
+        match self.groups.get_mut(key) {
+            Some((sums, last)) => {
+                *sums = sums.plus(tally);
+                *last = price.max(*last);
+            }
+            None => {
+                self.groups.insert(key.to_vec(), (tally, price));
+            }
+        }
+    }
+
+    fn spend(mut self, db: &Connection) -> rusqlite::Result<Spend> {
         let mut prices: HashMap<i64, Price> = HashMap::new();
         let mut groups = Vec::with_capacity(self.groups.len());
-        for (keys, (tally, price)) in self.groups {
+        for (key, (tally, price)) in std::mem::take(&mut self.groups) {
             if price != 0 && !prices.contains_key(&price) {
                 let sql = "SELECT price_table, version, sha256, entry, row_from, checked FROM price WHERE id = ?1";
                 let found = db.prepare_cached(sql)?.query_row([price], query::price)?;
                 prices.extend(found.map(|found| (price, found)));
             }
+            let keys =
+                self.question.by.iter().zip(key).map(|(dimension, number)| self.key(dimension, number)).collect();
             groups.push(Group { keys, tally, price: prices.get(&price).cloned() });
         }
         groups.sort_unstable_by(|one, other| one.keys.cmp(&other.keys));
         Ok(Spend { groups, total: self.total })
     }
+
+    fn key(&self, dimension: &Dimension, number: i64) -> Key {
+        match dimension {
+            Dimension::Hour => Key::Hour(number),
+            Dimension::Day | Dimension::Week | Dimension::Month => {
+                day(number).map_or_else(|| Key::Text(String::new()), Key::Date)
+            }
+            _ => {
+                let text = usize::try_from(number).ok().and_then(|place| self.texts.get(place));
+                Key::Text(text.cloned().unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What the day that was last met counts to: the next one is the same as a rule.
+#[derive(Default)]
+struct Time {
+    last: Option<(i64, i64)>,
+}
+
+impl Time {
+    fn of(&mut self, dimension: &Dimension, number_of_day: i64) -> i64 {
+        match self.last {
+            Some((last, time)) if last == number_of_day => return time,
+            _ => {}
+        }
+        let time = day(number_of_day).map_or(number_of_day, |date| match dimension {
+            Dimension::Week => number(week(date)),
+            Dimension::Month => number(date.first_of_month()),
+            _ => number_of_day,
+        });
+        self.last = Some((number_of_day, time));
+        time
+    }
 }
 
 /// Adds up the days of a zone.
-fn from_days(db: &Connection, question: &Question, zone: i64, facet: &str, sums: &mut Adding) -> rusqlite::Result<()> {
-    let mut rows = days::rows_of(db, zone, facet, &question.period)?;
-    if !facet.is_empty() {
-        // What has no value of the facet is what all calls are more than those that have one.
-        let mut others = days::rows_of(db, zone, "", &question.period)?;
-        for ((_, number, place), part) in &rows {
-            if let Some(rest) = others.get_mut(&(String::new(), *number, place.clone())) {
-                *rest = rest.minus(*part);
+fn from_days(
+    db: &Connection,
+    question: &Question,
+    zone: i64,
+    facet: &str,
+    adding: &mut Adding<'_>,
+) -> rusqlite::Result<()> {
+    let mut sheet = Sheet { db, question, places: days::places(db)?, judged: HashMap::new(), values: HashMap::new() };
+    if facet.is_empty() {
+        return days::each(db, zone, 0, &question.period, |kept| sheet.add(kept, adding));
+    }
+    // What has no value of the facet is what all calls are more than those that have one.
+    let mut others = HashMap::new();
+    days::each(db, zone, 0, &question.period, |kept| {
+        others.insert((kept.day, kept.place), kept);
+        Ok(())
+    })?;
+    if let Some(facet) = days::text_number(db, facet)? {
+        days::each(db, zone, facet, &question.period, |kept| {
+            if let Some(rest) = others.get_mut(&(kept.day, kept.place)) {
+                rest.sums = rest.sums.minus(kept.sums);
+            }
+            sheet.add(kept, adding)
+        })?;
+    }
+    others.into_values().filter(|rest| rest.sums.calls != 0).try_for_each(|rest| sheet.add(rest, adding))
+}
+
+/// Sums by day as a question sees them.
+struct Sheet<'a> {
+    db: &'a Connection,
+    question: &'a Question,
+    places: HashMap<i64, Place>,
+    /// `None`: the filter does not let it through.
+    judged: HashMap<i64, Option<Judged>>,
+    values: HashMap<i64, Option<i64>>,
+}
+
+/// What a place adds to the key of a group, one number for each dimension, and how its sums are to be read.
+#[derive(Clone)]
+struct Judged {
+    key: Vec<i64>,
+    certainty: Certainty,
+    price: i64,
+}
+
+impl Sheet<'_> {
+    fn add(&mut self, kept: Kept, adding: &mut Adding<'_>) -> rusqlite::Result<()> {
+        if !self.judged.contains_key(&kept.place) {
+            let judged = self.places.get(&kept.place).and_then(|place| judged(self.question, place, adding));
+            self.judged.insert(kept.place, judged);
+        }
+        let value = match self.values.get(&kept.value) {
+            Some(value) => *value,
+            None => {
+                let text = days::text_of(self.db, kept.value)?;
+                let mut clauses = self.question.filter.clauses.iter().filter(|clause| !is_of_place(clause));
+                let value = clauses.all(|clause| clause.fits(&[&text])).then(|| adding.number(&text));
+                self.values.insert(kept.value, value);
+                value
+            }
+        };
+        let (Some(Some(judged)), Some(value)) = (self.judged.get_mut(&kept.place), value) else {
+            return Ok(());
+        };
+        for (at, (part, dimension)) in judged.key.iter_mut().zip(&self.question.by).enumerate() {
+            if dimension.is_time() {
+                *part = adding.time(at, kept.day);
+            } else if !matches!(dimension, Dimension::Provider | Dimension::Model | Dimension::Region) {
+                *part = value;
             }
         }
-        rows.extend(others.into_iter().filter(|(_, sums)| !sums.is_none()));
+        let tally = kept.sums.tally(judged.certainty);
+        adding.total = adding.total.plus(tally);
+        adding.add(&judged.key, tally, judged.price);
+        Ok(())
     }
-    for ((value, number, place), found) in &rows {
-        let texts = |field: &TextField| match field {
-            TextField::Provider => vec![place.provider.clone()],
-            TextField::Model => vec![place.model.clone(), format!("{}/{}", place.provider, place.model)],
-            TextField::Region => vec![place.region.clone()],
-            TextField::Basis => vec![place.basis.clone()],
-            _ => vec![value.clone()],
+}
+
+fn is_of_place(clause: &Clause) -> bool {
+    of_clause(clause).is_some_and(|facet| facet.is_empty())
+}
+
+fn judged(question: &Question, place: &Place, adding: &mut Adding<'_>) -> Option<Judged> {
+    let model = format!("{}/{}", place.provider, place.model);
+    let fits = |clause: &Clause| match clause {
+        Clause::Text { field: TextField::Provider, .. } => clause.fits(&[&place.provider]),
+        Clause::Text { field: TextField::Model, .. } => clause.fits(&[&place.model, &model]),
+        Clause::Text { field: TextField::Region, .. } => clause.fits(&[&place.region]),
+        Clause::Text { field: TextField::Basis, .. } => clause.fits(&[&place.basis]),
+        Clause::Text { .. } | Clause::Number { .. } => true,
+    };
+    if !question.filter.clauses.iter().all(fits) {
+        return None;
+    }
+    let key = question.by.iter().map(|dimension| match dimension {
+        Dimension::Provider => adding.number(&place.provider),
+        Dimension::Model => adding.number(&model),
+        Dimension::Region => adding.number(&place.region),
+        _ => 0,
+    });
+    Some(Judged { key: key.collect(), certainty: place.certainty, price: place.price })
+}
+
+/// The texts of a call that a question needs, each once.
+#[derive(Default)]
+struct Columns(Vec<&'static str>);
+
+impl Columns {
+    fn place(&mut self, column: &'static str) -> usize {
+        self.0.iter().position(|known| *known == column).unwrap_or_else(|| {
+            self.0.push(column);
+            self.0.len() - 1
+        })
+    }
+
+    fn source(&mut self, field: &TextField) -> Source {
+        let column = match field {
+            TextField::Model => {
+                return Source::Model { provider: self.place("c.provider"), model: self.place("c.model") };
+            }
+            TextField::Tag(key) => return Source::Tag { tags: self.place("c.tags"), key: key.clone() },
+            TextField::Provider => "c.provider",
+            TextField::Region => "c.region",
+            TextField::Project => "c.project",
+            TextField::User => "c.user",
+            TextField::Team => "c.team",
+            TextField::Session => "c.session",
+            TextField::Command => "c.command",
+            TextField::Credential => "c.credential",
+            TextField::Status => "iif(s.call IS NULL, 'open', coalesce(s.error_class, s.stopped, 'ok'))",
+            TextField::Source => "coalesce(c.source, 'llmx')",
+            TextField::Basis => "coalesce(k.cost_basis, s.cost_basis)",
+            TextField::Route => "c.route",
+            TextField::Id => "c.id",
+            TextField::Group => "c.group_id",
         };
-        if !question.filter.clauses.iter().all(|clause| clause.fits(&texts)) {
+        Source::Text(self.place(column))
+    }
+}
+
+/// Where a text of a call is found.
+enum Source {
+    Text(usize),
+    Model { provider: usize, model: usize },
+    Tag { tags: usize, key: String },
+}
+
+/// A clause, and where its text is found.
+enum Test<'q> {
+    Text(&'q Clause, Source),
+    Number(&'q Clause),
+}
+
+fn tests<'q>(filter: &'q Filter, columns: &mut Columns) -> Vec<Test<'q>> {
+    let test = |clause: &'q Clause| match clause {
+        Clause::Text { field, .. } => Test::Text(clause, columns.source(field)),
+        Clause::Number { .. } => Test::Number(clause),
+    };
+    filter.clauses.iter().map(test).collect()
+}
+
+/// What the lines of a call count, where every clause lets it through. Its texts are asked first: most calls go by them.
+fn fits(tests: &[Test<'_>], row: &Row<'_>, call: &Call, lines: &mut Lines<'_>) -> rusqlite::Result<Option<Counts>> {
+    for test in tests {
+        let lets = match test {
+            Test::Text(clause, Source::Text(place)) => clause.fits(&[scan::text(row, *place)?]),
+            Test::Text(clause, Source::Model { provider, model }) => {
+                let (provider, model) = (scan::text(row, *provider)?, scan::text(row, *model)?);
+                clause.fits(&[model, &format!("{provider}/{model}")])
+            }
+            Test::Text(clause, Source::Tag { tags, key }) => {
+                let tags = scan::tags(scan::text(row, *tags)?);
+                clause.fits(&[tags.get(key).map_or("", String::as_str)])
+            }
+            Test::Number(_) => true,
+        };
+        if !lets {
+            return Ok(None);
+        }
+    }
+    let counts = lines.read(call)?;
+    let lets = tests.iter().all(|test| match test {
+        Test::Number(Clause::Number { field, sign, value }) => {
+            counted(*field, call, &counts).is_some_and(|number| sign.holds(number, *value))
+        }
+        Test::Number(Clause::Text { .. }) | Test::Text(..) => true,
+    });
+    Ok(lets.then_some(counts))
+}
+
+/// The number of a field in its unit; `None`: nobody knows.
+fn counted(field: NumberField, call: &Call, counts: &Counts) -> Option<i64> {
+    match field {
+        NumberField::Cost => call.total,
+        NumberField::Input => counts.input,
+        NumberField::CacheRead => counts.cache_read,
+        NumberField::CacheWrite => counts.cache_write,
+        NumberField::Output => counts.output,
+        NumberField::Reasoning => call.reasoning,
+        NumberField::First => call.first_token_ms?.checked_sub(call.opened_ms),
+        NumberField::Total => call.finished_ms?.checked_sub(call.opened_ms),
+    }
+}
+
+/// Where a part of a group's key comes from.
+enum Part {
+    Hour,
+    Date,
+    Text(Source),
+    Meter,
+}
+
+fn part(dimension: &Dimension, columns: &mut Columns) -> Part {
+    let field = match dimension {
+        Dimension::Hour => return Part::Hour,
+        Dimension::Day | Dimension::Week | Dimension::Month => return Part::Date,
+        Dimension::Meter => return Part::Meter,
+        Dimension::Provider => TextField::Provider,
+        Dimension::Model => TextField::Model,
+        Dimension::Region => TextField::Region,
+        Dimension::Project => TextField::Project,
+        Dimension::User => TextField::User,
+        Dimension::Team => TextField::Team,
+        Dimension::Tag(key) => TextField::Tag(key.clone()),
+        Dimension::Session => TextField::Session,
+        Dimension::Command => TextField::Command,
+        Dimension::Credential => TextField::Credential,
+        Dimension::Status => TextField::Status,
+        Dimension::Source => TextField::Source,
+    };
+    Part::Text(columns.source(&field))
+}
+
+/// Adds up calls one by one: those of the period that fit a condition on the instants `?1` and `?2`.
+fn from_calls(db: &Connection, question: &Question, condition: &str, adding: &mut Adding<'_>) -> rusqlite::Result<()> {
+    let mut columns = Columns::default();
+    let tests = tests(&question.filter, &mut columns);
+    let parts: Vec<Part> = question.by.iter().map(|dimension| part(dimension, &mut columns)).collect();
+    let by_meter = question.by.contains(&Dimension::Meter);
+    let (zone, mut calendar) = (&question.period.zone, Calendar::of(&question.period.zone));
+    let mut lines = Lines::of(db)?;
+    let mut find = db.prepare(&scan::sql(&columns.0, condition))?;
+    let mut rows = find.query(bounds(question))?;
+    let mut key = vec![0; parts.len()];
+    let mut model_id = String::new();
+    while let Some(row) = rows.next()? {
+        let call = Call::of(row)?;
+        let Some(counts) = fits(&tests, row, &call, &mut lines)? else {
+            continue;
+        };
+        for (at, (number, part)) in key.iter_mut().zip(&parts).enumerate() {
+            *number = match part {
+                Part::Hour => zone.hour(call.opened_ms),
+                Part::Date => adding.time(at, calendar.day(call.opened_ms)),
+                Part::Text(Source::Text(place)) => adding.number(scan::text(row, *place)?),
+                Part::Text(Source::Model { provider, model }) => {
+                    model_id.clear();
+                    model_id.extend([scan::text(row, *provider)?, "/", scan::text(row, *model)?]);
+                    adding.number(&model_id)
+                }
+                Part::Text(Source::Tag { tags, key }) => {
+                    let tags = scan::tags(scan::text(row, *tags)?);
+                    adding.number(tags.get(key).map_or("", String::as_str))
+                }
+                Part::Meter => 0,
+            };
+        }
+        let tally = call.tally(&counts);
+        adding.total = adding.total.plus(tally);
+        if !by_meter {
+            adding.add(&key, tally, call.price);
             continue;
         }
-        let tally = found.tally(&place.basis);
-        sums.total = sums.total.plus(tally);
-        let date = day(*number);
-        let keys = question.by.iter().map(|dimension| match dimension {
-            Dimension::Day => date.map(Key::Date),
-            Dimension::Week => date.map(|date| Key::Date(week(date))),
-            Dimension::Month => date.map(|date| Key::Date(date.first_of_month())),
-            Dimension::Provider => Some(Key::Text(place.provider.clone())),
-            Dimension::Model => Some(Key::Text(format!("{}/{}", place.provider, place.model))),
-            Dimension::Region => Some(Key::Text(place.region.clone())),
-            _ => Some(Key::Text(value.clone())),
-        });
-        sums.add(keys.map(|key| key.unwrap_or_else(|| Key::Text(String::new()))).collect(), tally, place.price);
-    }
-    Ok(())
-}
-
-/// Calls with everything that a report may ask of them. An empty text stands for none.
-const CALLS: &str = concat!(
-    "SELECT c.seq, c.id AS id, c.opened_ms AS opened_ms, c.provider AS provider, c.model AS model,
-        coalesce(c.region, '') AS region, coalesce(c.project, '') AS project, coalesce(c.user, '') AS user,
-        coalesce(c.team, '') AS team, coalesce(c.session, '') AS session, c.command AS command,
-        coalesce(c.credential, '') AS credential, c.tags AS tags, coalesce(c.source, 'llmx') AS source,
-        coalesce(c.route, '') AS route, coalesce(c.group_id, '') AS group_id, c.requests AS requests,
-        c.ceiling_picos AS ceiling_picos, b.call IS NULL AS open,
-        CASE WHEN b.call IS NULL THEN 'open' ELSE coalesce(b.error_class, b.stopped, 'ok') END AS status,
-        coalesce(b.cost_basis, '') AS cost_basis, b.total_picos AS total_picos, b.at_most_picos AS at_most_picos,
-        b.failed AS failed, b.reasoning AS reasoning, coalesce(b.price, 0) AS price,
-        b.first_token_ms - c.opened_ms AS first_ms, b.finished_ms - c.opened_ms AS total_ms
-     FROM call c LEFT JOIN (",
-    super::books::booked!(),
-    ") b ON b.call = c.seq"
-);
-
-/// Adds up calls one by one.
-fn from_calls(db: &Connection, question: &Question, which: &str, sums: &mut Adding) -> rusqlite::Result<()> {
-    let (condition, values) = condition(&question.filter);
-    let (from_ms, to_ms) = bounds(question.period.span());
-    let sql = format!(
-        "SELECT * FROM ({CALLS}) v WHERE opened_ms >= {from_ms} AND opened_ms < {to_ms} AND {which} AND {condition}"
-    );
-    let mut find = db.prepare(&sql)?;
-    let mut lines = db.prepare_cached("SELECT meter, quantity, picos FROM line WHERE call = ?1")?;
-    let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
-    let mut rows = find.query(values.as_slice())?;
-    while let Some(row) = rows.next()? {
-        let seq: i64 = row.get("seq")?;
-        let lines = lines.query_map([seq], |line| Ok((line.get(0)?, line.get(1)?, line.get(2)?)))?;
-        let lines: Vec<Metered> = lines.collect::<rusqlite::Result<_>>()?;
-        let tally = tally(row, &lines)?;
-        sums.total = sums.total.plus(tally);
-        let keys = keys(row, question)?;
-        let price = row.get("price")?;
-        match question.by.iter().position(|dimension| *dimension == Dimension::Meter) {
-            Some(place) => {
-                for (meter, tally) in by_meter(tally, &lines) {
-                    let mut keys = keys.clone();
-                    keys.insert(place, Key::Text(meter));
-                    sums.add(keys, tally, price);
-                }
+        for (meter, tally) in metered(tally, lines.found()) {
+            let meter = adding.number(meter.and_then(|meter| lines.meters.get(meter)).map_or("", String::as_str));
+            for (number, part) in key.iter_mut().zip(&parts) {
+                *number = if matches!(part, Part::Meter) { meter } else { *number };
             }
-            None => sums.add(keys, tally, price),
+            adding.add(&key, tally, call.price);
         }
     }
     Ok(())
-}
-
-/// A meter, how much was counted, and its amount.
-type Metered = (String, i64, Option<i64>);
-
-/// The keys of a call in every dimension but the meter's.
-fn keys(row: &Row<'_>, question: &Question) -> rusqlite::Result<Vec<Key>> {
-    let opened_ms: i64 = row.get("opened_ms")?;
-    let zone = &question.period.zone;
-    let date = || zone.date(opened_ms);
-    let dimensions = question.by.iter().filter(|dimension| **dimension != Dimension::Meter);
-    dimensions
-        .map(|dimension| {
-            let date = match dimension {
-                Dimension::Hour => return Ok(Key::Hour(zone.hour(opened_ms))),
-                Dimension::Day => date(),
-                Dimension::Week => date().map(week),
-                Dimension::Month => date().map(|date| date.first_of_month()),
-                Dimension::Model => {
-                    let (provider, model): (String, String) = (row.get("provider")?, row.get("model")?);
-                    return Ok(Key::Text(format!("{provider}/{model}")));
-                }
-                Dimension::Tag(key) => {
-                    let tags: BTreeMap<String, String> =
-                        serde_json::from_str(&row.get::<_, String>("tags")?).unwrap_or_default();
-                    return Ok(Key::Text(tags.get(key).cloned().unwrap_or_default()));
-                }
-                _ => return row.get(dimension.to_string().as_str()).map(Key::Text),
-            };
-            Ok(date.map_or(Key::Text(String::new()), Key::Date))
-        })
-        .collect()
-}
-
-fn tally(row: &Row<'_>, lines: &[Metered]) -> rusqlite::Result<Tally> {
-    if row.get("open")? {
-        let ceiling: Option<i64> = row.get("ceiling_picos")?;
-        let held = ceiling.unwrap_or_default().into();
-        return Ok(Tally { open: 1, open_unknown: u64::from(ceiling.is_none()), held, ..Tally::default() });
-    }
-    let requests = count(row.get("requests")?);
-    let total: Option<i64> = row.get("total_picos")?;
-    let basis: String = row.get("cost_basis")?;
-    let failed: bool = row.get("failed")?;
-    let of = |wanted: bool| if wanted { requests } else { 0 };
-    let picos = i128::from(total.unwrap_or_default());
-    let simulated = basis == "simulated";
-    let sum = |meters: &[&str]| -> u64 {
-        lines
-            .iter()
-            .filter(|(meter, ..)| meters.contains(&meter.as_str()))
-            .map(|(_, quantity, _)| count(*quantity))
-            .sum()
-    };
-    Ok(Tally {
-        calls: requests,
-        failed: of(failed),
-        failed_free: of(failed && basis == "nothing"),
-        unpriced: of(total.is_none()),
-        uncertain: of(matches!(basis.as_str(), "estimated" | "ceiling")),
-        simulated: of(simulated),
-        picos,
-        at_most: row.get::<_, Option<i64>>("at_most_picos")?.unwrap_or_default().into(),
-        simulated_picos: if simulated { picos } else { 0 },
-        input: sum(&["input", "input_audio", "input_image"]),
-        cache_read: sum(&["cache_read", "cache_read_audio"]),
-        cache_write: sum(&["cache_write", "cache_write_1h"]),
-        output: sum(&["output", "output_audio", "output_image", "reasoning"]),
-        reasoning: count(row.get::<_, Option<i64>>("reasoning")?.unwrap_or_default()),
-        ..Tally::default()
-    })
 }
 
 /// A call's sums, one for each of its meters. What no line carries (a charge that the provider stated, a correction, a call
-/// without lines) stands under an empty name, so that the groups add up to the call.
-fn by_meter(tally: Tally, lines: &[Metered]) -> BTreeMap<String, Tally> {
-    let mut meters: BTreeMap<String, Tally> = BTreeMap::new();
+/// without lines) stands under none, so that the groups add up to the call.
+fn metered(tally: Tally, lines: &[Line]) -> Vec<(Option<usize>, Tally)> {
+    let Tally { calls, failed, failed_free, uncertain, simulated, .. } = tally;
+    let mut meters: Vec<(Option<usize>, Tally)> = Vec::with_capacity(lines.len() + 1);
     let mut rest = Tally { input: 0, cache_read: 0, cache_write: 0, output: 0, reasoning: 0, ..tally };
-    for (meter, quantity, amount) in lines {
-        let part = meters.entry(meter.clone()).or_insert(Tally { calls: tally.calls, ..Tally::default() });
-        let (units, picos) = (count(*quantity), i128::from(amount.unwrap_or_default()));
-        part.units = part.units.saturating_add(units);
-        part.picos += picos;
-        part.at_most += picos;
-        part.unpriced = if amount.is_none() { tally.calls } else { part.unpriced };
+    for line in lines {
+        let place = meters.iter().position(|(meter, _)| *meter == Some(line.meter)).unwrap_or_else(|| {
+            let part = Tally { calls, failed, failed_free, uncertain, simulated, ..Tally::default() };
+            meters.push((Some(line.meter), part));
+            meters.len() - 1
+        });
+        let picos = i128::from(line.picos.unwrap_or_default());
+        let simulated_picos = if simulated > 0 { picos } else { 0 };
+        if let Some((_, part)) = meters.get_mut(place) {
+            part.units = part.units.saturating_add(scan::natural(line.quantity));
+            part.picos += picos;
+            part.at_most += picos;
+            part.simulated_picos += simulated_picos;
+            part.unpriced = if line.picos.is_none() { calls } else { part.unpriced };
+        }
         rest.picos -= picos;
         rest.at_most -= picos;
+        rest.simulated_picos -= simulated_picos;
     }
-    if lines.is_empty() || rest.picos != 0 || rest.at_most != 0 || rest.open != 0 {
-        meters.insert(String::new(), rest);
+    if lines.is_empty() || rest.picos != 0 || rest.at_most != 0 {
+        meters.push((None, rest));
     }
     meters
-}
-
-fn count(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
-fn bounds(span: Span) -> (i64, i64) {
-    (span.from_ms, span.to_ms.unwrap_or(i64::MAX))
-}
-
-/// The condition of a filter over the columns of [`CALLS`], and the values of its parameters in order.
-fn condition(filter: &Filter) -> (String, Vec<Box<dyn ToSql>>) {
-    let mut conditions = vec!["true".to_owned()];
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-    for clause in &filter.clauses {
-        match clause {
-            Clause::Text { field, part, not, values: wanted } => {
-                let texts = texts(field, &mut values);
-                let mut any = Vec::new();
-                for value in wanted {
-                    values.push(Box::new(value.clone()));
-                    let place = values.len();
-                    any.extend(texts.iter().map(|text| match part {
-                        true => format!("instr(lower({text}), lower(?{place})) > 0"),
-                        false => format!("{text} = ?{place}"),
-                    }));
-                }
-                conditions.push(format!("{}({})", if *not { "NOT " } else { "" }, any.join(" OR ")));
-            }
-            Clause::Number { field, sign, value } => {
-                values.push(Box::new(*value));
-                conditions.push(format!("{} {} ?{}", number_of(*field), sql(*sign), values.len()));
-            }
-        }
-    }
-    (conditions.join(" AND "), values)
-}
-
-/// What a clause on a text compares, as SQL: never anything that a user wrote.
-fn texts(field: &TextField, values: &mut Vec<Box<dyn ToSql>>) -> Vec<String> {
-    let column = match field {
-        TextField::Provider => "v.provider",
-        TextField::Model => return vec!["v.model".to_owned(), "(v.provider || '/' || v.model)".to_owned()],
-        TextField::Region => "v.region",
-        TextField::Project => "v.project",
-        TextField::User => "v.user",
-        TextField::Team => "v.team",
-        TextField::Session => "v.session",
-        TextField::Command => "v.command",
-        TextField::Credential => "v.credential",
-        TextField::Status => "v.status",
-        TextField::Source => "v.source",
-        TextField::Basis => "v.cost_basis",
-        TextField::Route => "v.route",
-        TextField::Id => "v.id",
-        TextField::Group => "v.group_id",
-        TextField::Tag(key) => {
-            values.push(Box::new(key.clone()));
-            return vec![format!("coalesce((SELECT value FROM json_each(v.tags) WHERE key = ?{}), '')", values.len())];
-        }
-    };
-    vec![column.to_owned()]
-}
-
-fn number_of(field: NumberField) -> &'static str {
-    match field {
-        NumberField::Cost => "v.total_picos",
-        NumberField::Input => {
-            "(SELECT sum(quantity) FROM line l WHERE l.call = v.seq AND meter IN ('input', 'input_audio', 'input_image'))"
-        }
-        NumberField::CacheRead => {
-            "(SELECT sum(quantity) FROM line l WHERE l.call = v.seq AND meter IN ('cache_read', 'cache_read_audio'))"
-        }
-        NumberField::CacheWrite => {
-            "(SELECT sum(quantity) FROM line l WHERE l.call = v.seq AND meter IN ('cache_write', 'cache_write_1h'))"
-        }
-        NumberField::Output => {
-            "(SELECT sum(quantity) FROM line l WHERE l.call = v.seq
-              AND meter IN ('output', 'output_audio', 'output_image', 'reasoning'))"
-        }
-        NumberField::Reasoning => "v.reasoning",
-        NumberField::First => "v.first_ms",
-        NumberField::Total => "v.total_ms",
-    }
-}
-
-fn sql(sign: Sign) -> &'static str {
-    match sign {
-        Sign::Less => "<",
-        Sign::AtMost => "<=",
-        Sign::Equal => "=",
-        Sign::Unequal => "<>",
-        Sign::AtLeast => ">=",
-        Sign::More => ">",
-    }
 }

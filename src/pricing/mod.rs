@@ -28,7 +28,7 @@ pub mod table;
 
 pub use bill::{Called, bill};
 pub use moment::Moment;
-pub use price::{Context, Price, Priced};
+pub use price::{Context, Price, Priced, mode_word};
 pub use quote::Ask;
 
 use place::{Place, TableError, Which};

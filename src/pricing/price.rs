@@ -267,7 +267,8 @@ fn mode<'a>(entry: &'a Entry, rules: &'a Rules, price: &'a [Sheet], context: &Co
 
 /// A tier's or a way of processing's name as the tables write it, or `None` where it is the plain one. Vertex's words:
 /// cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse#TrafficType, read 2026-11-22.
-fn mode_word(word: &str) -> Option<String> {
+#[must_use]
+pub fn mode_word(word: &str) -> Option<String> {
     let word = word.trim().to_ascii_lowercase().replace('-', "_");
     let word = word.strip_prefix("on_demand_").unwrap_or(&word);
     let plain =

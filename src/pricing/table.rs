@@ -1,9 +1,9 @@
 //! One price file: an index of its sections, and its entries, each read when it is asked for.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use toml::de::{DeTable, DeValue};
 
@@ -51,6 +51,33 @@ pub struct Table {
     file: File,
     sections: Vec<Section>,
     sha256: OnceLock<String>,
+    version: OnceLock<String>,
+    models: Memo<Option<Entry>>,
+    aliases: Memo<Option<Entry>>,
+    rules: Memo<Option<Rules>>,
+    deployments: Memo<Option<String>>,
+}
+
+/// What was read before: a report prices many calls of few models.
+#[derive(Debug)]
+struct Memo<T>(Mutex<HashMap<String, T>>);
+
+impl<T> Default for Memo<T> {
+    fn default() -> Memo<T> {
+        Memo(Mutex::default())
+    }
+}
+
+impl<T: Clone> Memo<T> {
+    fn get(&self, key: &str, read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = known().get(key) {
+            return Ok(value.clone());
+        }
+        let value = read()?;
+        known().insert(key.to_owned(), value.clone());
+        Ok(value)
+    }
 }
 
 impl Table {
@@ -59,7 +86,16 @@ impl Table {
     pub fn new(which: Which, name: &str, text: impl Into<Cow<'static, str>>) -> Table {
         let text = text.into();
         let sections = index(&text);
-        Table { file: File { which, name: name.to_owned(), text }, sections, sha256: OnceLock::new() }
+        Table {
+            file: File { which, name: name.to_owned(), text },
+            sections,
+            sha256: OnceLock::new(),
+            version: OnceLock::new(),
+            models: Memo::default(),
+            aliases: Memo::default(),
+            rules: Memo::default(),
+            deployments: Memo::default(),
+        }
     }
 
     #[must_use]
@@ -90,13 +126,12 @@ impl Table {
     /// The version that the file gives itself, or its day.
     #[must_use]
     pub fn version(&self) -> String {
-        let head = self.file.text.get(..self.head()).unwrap_or_default();
-        DeTable::parse(head)
-            .ok()
-            .and_then(|table| {
-                table.get_ref().get("version").and_then(|version| version.get_ref().as_str().map(str::to_owned))
-            })
-            .unwrap_or_default()
+        let read = || {
+            let head = self.file.text.get(..self.head()).unwrap_or_default();
+            let table = DeTable::parse(head).ok()?;
+            table.get_ref().get("version").and_then(|version| version.get_ref().as_str().map(str::to_owned))
+        };
+        self.version.get_or_init(|| read().unwrap_or_default()).clone()
     }
 
     /// Line and column of an offset, from 1.
@@ -120,7 +155,7 @@ impl Table {
     /// # Errors
     /// Where the entry cannot be read.
     pub fn model(&self, key: &str) -> Result<Option<Entry>, TableError> {
-        self.read(Kind::Model, key, |reader, at, value| reader.entry(key, at, value))
+        self.models.get(key, || self.read(Kind::Model, key, |reader, at, value| reader.entry(key, at, value)))
     }
 
     /// The entry of this provider that has `name` among its aliases.
@@ -128,6 +163,10 @@ impl Table {
     /// # Errors
     /// Where an entry that holds the name cannot be read.
     pub fn alias(&self, provider: &str, name: &str) -> Result<Option<Entry>, TableError> {
+        self.aliases.get(&format!("{provider}/{name}"), || self.aliased(provider, name))
+    }
+
+    fn aliased(&self, provider: &str, name: &str) -> Result<Option<Entry>, TableError> {
         let mut tried = BTreeSet::new();
         for quoted in [format!("\"{name}\""), format!("'{name}'")] {
             for at in memchr::memmem::find_iter(self.file.text.as_bytes(), quoted.as_bytes()) {
@@ -147,7 +186,7 @@ impl Table {
     /// # Errors
     /// Where they cannot be read.
     pub fn rules(&self, provider: &str) -> Result<Option<Rules>, TableError> {
-        self.read(Kind::Provider, provider, |reader, at, value| reader.rules(at, value))
+        self.rules.get(provider, || self.read(Kind::Provider, provider, |reader, at, value| reader.rules(at, value)))
     }
 
     /// Bedrock prefixes and their factors.
@@ -171,7 +210,7 @@ impl Table {
     /// # Errors
     /// Where the mapping cannot be read.
     pub fn deployment(&self, key: &str) -> Result<Option<String>, TableError> {
-        self.read(Kind::Deployment, key, |reader, at, value| reader.deployment(at, value))
+        self.deployments.get(key, || self.read(Kind::Deployment, key, |reader, at, value| reader.deployment(at, value)))
     }
 
     /// Reads the whole file: everything that keeps it from being used, in its order.

@@ -243,7 +243,12 @@ fn unconnected(error: &reqwest::Error, proxy: Option<&str>, caller: &Caller<'_>)
                 .advise("is the proxy running, and is its address right?"),
         };
     }
-    if says("dns error") {
+    if says("connecting to socks proxy") {
+        return network(format!("{}: {}", proxy.unwrap_or("the proxy"), last_cause(error)))
+            .repeats(Repeat::Often)
+            .advise("is the proxy running, is its address right, and does it reach this host?");
+    }
+    if says("dns error") || says("resolving for socks proxy") {
         return network(format!("no such host ({})", last_cause(error)))
             .repeats(Repeat::Often)
             .advise(format!("check the name, the network and the base URL of {}", caller.row.id));

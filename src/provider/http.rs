@@ -239,7 +239,7 @@ impl Http {
         let client = self.net.client(&url)?;
         let (headers, redactor) = self.request_headers(&encoded, errand.id).await?;
         let departure = errand.departure;
-        trace::connecting(&self.base);
+        trace::connecting(&self.net, &self.base);
         let sending = client.post(url).headers(headers).body(departure.carry(encoded.body.to_string())).send();
         let head = if self.stream { limits.head } else { limits.whole };
         let sent = tokio::select! {

@@ -12,6 +12,7 @@ pub mod listing;
 pub mod models;
 pub mod net;
 pub mod sim;
+pub mod tokenizers;
 mod trace;
 mod wait;
 

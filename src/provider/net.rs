@@ -1,9 +1,11 @@
 //! Sockets: one TLS configuration and at most two clients for the whole process.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -20,6 +22,9 @@ pub struct Net {
     steps: Steps,
     /// What the user calls the proxy.
     proxy: Option<String>,
+    /// The variable of a proxy that the HTTP client cannot read: it would go past it in silence.
+    misread: Option<&'static str>,
+    excepted: Vec<Excepted>,
     /// By what a client must have: a way past the proxy (this machine is never behind one), roots (not for `http://`).
     clients: [OnceLock<Client>; 4],
 }
@@ -30,7 +35,8 @@ impl Net {
     #[must_use]
     pub fn new(ca_file: Option<PathBuf>, limits: &Limits, env: Env<'_>) -> Net {
         let steps = Steps { connect: limits.connect, tls: limits.tls };
-        Net { ca_file, steps, proxy: proxy(env), clients: Default::default() }
+        let (proxy, misread, excepted) = (proxy(env), misread(env), excepted(env));
+        Net { ca_file, steps, proxy, misread, excepted, clients: Default::default() }
     }
 
     /// The proxy for `https://`: host, port and the variable that names it, for those who ask why it fails.
@@ -47,13 +53,24 @@ impl Net {
         self.tls(false).map(drop)
     }
 
+    /// Whether no proxy stands before a URL, whatever the client finds in the environment: this machine, and what
+    /// `NO_PROXY` excepts in a way that the client does not know.
+    pub(super) fn is_direct(&self, url: &Url) -> bool {
+        is_loopback(url) || is_instance(url) || self.excepted.iter().any(|one| one.holds(url))
+    }
+
     /// The client for a URL. It follows no redirect, sends no referer, inflates nothing and keeps no cookie.
     ///
     /// # Errors
-    /// `config` where the CA file cannot be read.
+    /// `config` where the CA file or the address of the proxy cannot be read.
     pub fn client(&self, url: &Url) -> Result<Client, Failure> {
-        let (here, bare) = (is_direct(url), url.scheme() == "http");
-        let slot = &self.clients[usize::from(here) + 2 * usize::from(bare)];
+        let (direct, bare) = (self.is_direct(url), url.scheme() == "http");
+        if let Some(name) = self.misread.filter(|_| !direct) {
+            let said = format!("{name} is no address of a proxy");
+            let known = "give it as http://host:port, https://host:port or socks5h://host:port";
+            return Err(Failure::new(ErrorClass::Config, said).advise(known));
+        }
+        let slot = &self.clients[usize::from(direct) + 2 * usize::from(bare)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
@@ -69,7 +86,7 @@ impl Net {
             .referer(false)
             .tcp_nodelay(true)
             .tls_backend_preconfigured(self.tls(bare)?);
-        if here {
+        if direct {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| {
@@ -183,9 +200,52 @@ fn proxy(env: Env<'_>) -> Option<String> {
     })
 }
 
-/// Whether no proxy stands before a URL, whatever the environment says.
-pub(super) fn is_direct(url: &Url) -> bool {
-    is_loopback(url) || is_instance(url)
+fn misread(env: Env<'_>) -> Option<&'static str> {
+    // Of each pair the client reads the first one that is there.
+    let pairs = [["ALL_PROXY", "all_proxy"], ["HTTP_PROXY", "http_proxy"], ["HTTPS_PROXY", "https_proxy"]];
+    let set = pairs.into_iter().filter_map(|pair| pair.into_iter().find_map(|name| Some((name, env(name)?))));
+    let known = |value: String| {
+        let anywhere = "http://x.invalid".parse().ok();
+        anywhere.is_none_or(|url| Matcher::builder().all(value).build().intercept(&url).is_some())
+    };
+    set.into_iter().find_map(|(name, value)| (!known(value)).then_some(name))
+}
+
+/// What stands in `NO_PROXY` with a port, in brackets, or with `*.` before it: the client knows names, addresses and networks.
+#[derive(Debug, PartialEq, Eq)]
+struct Excepted {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Excepted {
+    fn read(entry: &str) -> Option<Excepted> {
+        let (host, port) = match (entry.strip_prefix('['), entry.split_once(':')) {
+            (Some(bracketed), _) => {
+                let (host, rest) = bracketed.split_once(']')?;
+                (host, rest.strip_prefix(':'))
+            }
+            // An address of IPv6 has more than one colon.
+            (None, Some((host, port))) if !port.contains(':') => (host, Some(port)),
+            (None, Some(_)) => return None,
+            (None, None) => (entry.strip_prefix("*.")?, None),
+        };
+        let host = host.trim_start_matches("*.").trim_start_matches('.');
+        let host = host.parse().map_or_else(|_| host.to_ascii_lowercase(), |address: IpAddr| address.to_string());
+        Some(Excepted { host, port: port.map(str::parse).transpose().ok()? })
+    }
+
+    /// A name holds for all names below it, too.
+    fn holds(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let below = |host: &str| host.strip_suffix(self.host.as_str()).is_some_and(|above| above.ends_with('.'));
+        (self.port.is_none() || self.port == url.port_or_known_default()) && (host == self.host || below(host))
+    }
+}
+
+fn excepted(env: Env<'_>) -> Vec<Excepted> {
+    let list = env("NO_PROXY").or_else(|| env("no_proxy")).unwrap_or_default();
+    list.split(',').map(str::trim).filter_map(Excepted::read).collect()
 }
 
 /// Whether a URL is of the cloud's own service beside this machine, which hands out its credentials: never by a proxy.
@@ -205,5 +265,60 @@ pub fn is_loopback(url: &Url) -> bool {
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback()),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Url;
+
+    use super::Net;
+    use crate::provider::Limits;
+
+    fn net(name: &str, value: &str) -> Net {
+        Net::new(None, &Limits::default(), &|asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn a_host_may_be_excepted_with_its_port_in_brackets_or_with_a_star() {
+        let cases = [
+            ("models.example:8443", "https://models.example:8443/v1", true),
+            ("models.example:8443", "https://eu.models.example:8443/v1", true),
+            ("models.example:443", "https://models.example/v1", true),
+            ("models.example:8443", "https://models.example/v1", false),
+            ("example:8443", "https://not-example:8443/v1", false),
+            ("a.example, *.models.example", "https://eu.models.example/v1", true),
+            ("*.models.example", "https://other.example/v1", false),
+            ("192.0.2.7:80", "http://192.0.2.7/v1", true),
+            ("[2001:DB8::7]", "https://[2001:db8::7]/v1", true),
+            ("[2001:db8:0::7]:8443", "https://[2001:db8::7]:8443/v1", true),
+            ("[2001:db8::7]:8443", "https://[2001:db8::7]/v1", false),
+            ("", "https://models.example/v1", false),
+        ];
+        for (list, url, direct) in cases {
+            for name in ["NO_PROXY", "no_proxy"] {
+                let url = Url::parse(url).expect("a URL");
+                assert_eq!(net(name, list).is_direct(&url), direct, "{list} {url}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_read_is_told_where_it_would_be_passed_by() {
+        let beyond = Url::parse("https://models.example/v1").expect("a URL");
+        let here = Url::parse("http://127.0.0.1:8080/v1").expect("a URL");
+        for (value, read) in [
+            ("http://proxy.example:3128", true),
+            ("proxy.example:3128", true),
+            ("https://user:CANARY@proxy.example", true),
+            ("socks5h://proxy.example:1080", true),
+            ("quic://user:CANARY@proxy.example:3128", false),
+            ("http://", false),
+        ] {
+            let made = net("https_proxy", value).client(&beyond).map(drop);
+            assert_eq!(made.is_ok(), read, "{value}: {made:?}");
+            assert!(!format!("{made:?}").contains("CANARY"));
+            assert!(net("https_proxy", value).client(&here).is_ok());
+        }
     }
 }

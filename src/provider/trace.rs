@@ -6,15 +6,15 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use tracing::{Level, debug, enabled};
 
 use super::error;
-use super::net::is_direct;
+use super::net::Net;
 
 /// Longest value of a header that is shown, in bytes.
 const SHOWN_MAX: usize = 64;
 
 /// A request is about to go to this address.
-pub fn connecting(url: &Url) {
+pub fn connecting(net: &Net, url: &Url) {
     if enabled!(Level::DEBUG) {
-        debug!(base = address(url), proxy = proxy(url).as_deref().unwrap_or("none"), "connect");
+        debug!(base = address(url), proxy = proxy(net, url).as_deref().unwrap_or("none"), "connect");
     }
 }
 
@@ -36,8 +36,8 @@ fn address(url: &Url) -> String {
 }
 
 /// Scheme, host and port of the proxy that the HTTP client takes for this URL, by the rules that it reads itself.
-fn proxy(url: &Url) -> Option<String> {
-    if is_direct(url) {
+fn proxy(net: &Net, url: &Url) -> Option<String> {
+    if net.is_direct(url) {
         return None;
     }
     let by = Matcher::from_system().intercept(&url.as_str().parse().ok()?)?;

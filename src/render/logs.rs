@@ -129,6 +129,7 @@ pub fn page(record: &Record) -> String {
     add("group", call.group.clone());
     add("retry of", call.retry_of.clone());
     add("command", Some(call.command.clone()));
+    add("route", call.route.clone());
     add("opened", Some(utc(record.opened_ms)));
     if let Some(settled) = &record.settled {
         let first = settled.settlement.first_token_ms.and_then(|first| i64::try_from(first).ok());
@@ -297,6 +298,7 @@ pub fn object(record: &Record) -> Value {
         "retry_of": call.retry_of,
         "session": call.session,
         "command": call.command,
+        "route": call.route,
         "opened": utc(record.opened_ms),
         "opened_ms": record.opened_ms,
         "provider": call.provider,

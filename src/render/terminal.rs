@@ -114,8 +114,8 @@ impl Terminal {
     pub fn new(colour: Colour, quiet: bool, env: impl Fn(&str) -> Option<String>) -> Terminal {
         let (out, err) = (io::stdout(), io::stderr());
         Terminal {
-            out: Screen::of(colour, out.is_terminal(), columns_of(&out), &env),
-            err: Screen::of(colour, err.is_terminal(), columns_of(&err), &env),
+            out: Screen::of(colour, out.is_terminal(), columns_of(&out), named(&env, obeys(&out))),
+            err: Screen::of(colour, err.is_terminal(), columns_of(&err), named(&env, obeys(&err))),
             quiet,
             status: None,
         }
@@ -135,21 +135,20 @@ impl Terminal {
     /// # Errors
     /// [`WriteError::Stream`] if it could not be written.
     pub fn show(&mut self, rendered: &str) -> Result<Written, WriteError> {
-        self.clear_status();
-        let written = write("standard output", &mut io::stdout().lock(), rendered.as_bytes());
+        let written = self.show_bytes(rendered.as_bytes());
         if self.out.terminal && self.err.terminal {
             aside(|aside| aside.answering(rendered));
         }
         written
     }
 
-    /// What is no text, to standard output that is no terminal.
+    /// The same for a format that is no text.
     ///
     /// # Errors
     /// [`WriteError::Stream`] if it could not be written.
-    pub fn show_bytes(&mut self, bytes: &[u8]) -> Result<Written, WriteError> {
+    pub fn show_bytes(&mut self, rendered: &[u8]) -> Result<Written, WriteError> {
         self.clear_status();
-        write("standard output", &mut io::stdout().lock(), bytes)
+        write("standard output", &mut io::stdout().lock(), rendered)
     }
 
     /// Text from outside or our own to standard error: always made visible, a terminal or not.
@@ -408,20 +407,45 @@ fn size_of(stream: &impl std::os::fd::AsFd) -> Option<(usize, usize)> {
 }
 
 #[cfg(windows)]
-fn columns_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
-    terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0)
+fn columns_of(stream: &impl winapi_util::AsHandleRef) -> Option<usize> {
+    size_of(stream).map(|(columns, _)| columns)
 }
 
+/// Of the console's window, not of all that can be scrolled to.
 #[cfg(windows)]
-fn size_of(stream: &impl std::os::windows::io::AsHandle) -> Option<(usize, usize)> {
-    terminal_size::terminal_size_of(stream).map(|(width, height)| (usize::from(width.0), usize::from(height.0)))
+fn size_of(stream: &impl winapi_util::AsHandleRef) -> Option<(usize, usize)> {
+    let window = winapi_util::console::screen_buffer_info(stream).ok()?.window_rect();
+    let cells = |first: i16, last: i16| usize::try_from(i32::from(last) - i32::from(first) + 1).ok();
+    let size = cells(window.left, window.right).zip(cells(window.top, window.bottom));
+    size.filter(|(columns, rows)| *columns > 0 && *rows > 0)
+}
+
+/// Whether what has no `TERM` obeys escape sequences all the same: elsewhere than on Windows that is what `TERM` says.
+#[cfg(unix)]
+fn obeys<T>(_: &T) -> bool {
+    false
+}
+
+/// A Windows console obeys them once it is told to; one before Windows 10 never does (learn.microsoft.com,
+/// console-virtual-terminal-sequences, read 2026-11-22).
+#[cfg(windows)]
+fn obeys(stream: &impl winapi_util::AsHandleRef) -> bool {
+    const ENABLE_VIRTUAL_TERMINAL_PROCESSING: u32 = 0x0004;
+    winapi_util::console::mode(stream)
+        .and_then(|mode| winapi_util::console::set_mode(stream, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING))
+        .is_ok()
+}
+
+/// The environment, with a name for a terminal that obeys and has none.
+fn named(env: impl Fn(&str) -> Option<String>, obeys: bool) -> impl Fn(&str) -> Option<String> {
+    move |name| env(name).or_else(|| (obeys && name == "TERM").then(|| "console".to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
 
-    use super::{Colour, Screen, WriteError, Written, write};
+    use super::{Colour, Screen, WriteError, Written, named, write};
 
     fn screen(colour: Colour, terminal: bool, variables: &[(&str, &str)]) -> Screen {
         Screen::of(colour, terminal, terminal.then_some(100), |name| {
@@ -454,6 +478,18 @@ mod tests {
         for (colour, terminal, variables, expected) in cases {
             assert_eq!(screen(colour, terminal, variables).colour, expected, "{colour:?} {terminal} {variables:?}");
         }
+    }
+
+    #[test]
+    fn a_terminal_that_obeys_escapes_without_a_name_is_not_dumb() {
+        let seen = |obeys, term: Option<&'static str>| {
+            let env = move |name: &str| (name == "TERM").then(|| term.map(str::to_owned)).flatten();
+            let screen = Screen::of(Colour::Auto, true, Some(100), named(env, obeys));
+            (screen.colour, screen.dumb, screen.width)
+        };
+        assert_eq!(seen(true, None), (true, false, Some(100)));
+        assert_eq!(seen(false, None), (false, true, None));
+        assert_eq!(seen(true, Some("dumb")), (false, true, None));
     }
 
     #[test]

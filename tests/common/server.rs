@@ -233,7 +233,11 @@ impl Server {
     }
 
     pub fn of(scripts: Vec<Script>) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+        Server::on(TcpListener::bind("127.0.0.1:0").expect("a port on loopback"), scripts)
+    }
+
+    /// One that listens there.
+    pub fn on(listener: TcpListener, scripts: Vec<Script>) -> Server {
         let address = listener.local_addr().expect("has an address");
         let shared = Arc::new(Shared::default());
         let for_all = Arc::clone(&shared);

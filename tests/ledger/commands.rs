@@ -76,8 +76,8 @@ fn the_books_are_checked_copied_and_purged() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let mut ledger = open(&path);
-    ledger.keep_days(&Zone::utc()).expect("kept");
     make(&mut ledger, "a", NOON);
+    ledger.keep_days(&Zone::utc()).expect("kept");
     drop(ledger);
     let copy = folder.path().join("copy.db");
     told(&path, &["ledger", "backup", copy.to_str().expect("text")]);

@@ -5,3 +5,4 @@ mod child;
 mod commands;
 mod processes;
 mod promises;
+mod spend;

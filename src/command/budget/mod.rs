@@ -222,7 +222,7 @@ fn list(common: &Common) -> Result<u8, Failure> {
     print(&budget::list(&budgets, width(&common.global)), &common.global)
 }
 
-const NONE: &str = "no budget is set: `llmx budget set NAME 50/day` sets one";
+pub(super) const NONE: &str = "no budget is set: `llmx budget set NAME 50/day` sets one";
 
 fn status(name: Option<&str>, common: &Common) -> Result<u8, Failure> {
     let (config, mut books) = opened(&common.global)?;
@@ -309,7 +309,7 @@ fn opened(global: &GlobalArgs) -> Result<(Config, Ledger), Failure> {
 }
 
 /// Those that were set, then those of the files. Two of one name hold both.
-fn in_force(config: &Config, books: &Ledger) -> Result<Vec<Budget>, Failure> {
+pub(super) fn in_force(config: &Config, books: &Ledger) -> Result<Vec<Budget>, Failure> {
     let mut budgets = books.budgets()?;
     budgets.extend(config.budgets.iter().cloned());
     Ok(budgets)
@@ -342,6 +342,6 @@ fn origins(config: &Config, name: &str) -> Vec<String> {
     named.map(|budget| budget.origin.to_string()).collect()
 }
 
-fn width(global: &GlobalArgs) -> Option<usize> {
+pub(super) fn width(global: &GlobalArgs) -> Option<usize> {
     Terminal::new(super::colour(global.color), global.quiet, desk::env).out.width
 }

@@ -54,11 +54,12 @@ async fn chat(args: &ChatArgs, terminal: &mut Terminal) -> Result<u8, Failure> {
     {
         return dry_run(args, provider, &request, terminal);
     }
-    let calling = Calling::open(&desk, "chat", &args.call, &args.global, terminal)?;
+    let mut calling = Calling::open(&desk, "chat", &args.call, &args.global, terminal)?;
     let mut plan = plan(args, &desk, wanted, &request, &calling, terminal)?;
     if args.dry_run {
         return dry_run(args, &plan.models[0].1, &request, terminal);
     }
+    calling.caller.route = plan.route.take();
     for (_, provider) in &plan.models {
         calling::announce(&args.global, provider, terminal);
     }
@@ -86,6 +87,8 @@ enum Wanted {
 struct Plan {
     /// Never empty.
     models: Vec<(ModelName, Provider)>,
+    /// The route that chose them.
+    route: Option<String>,
     /// Of a cascade: the next model is also asked where an answer does not stand these.
     check: Option<Checks>,
 }
@@ -108,7 +111,7 @@ fn plan(
     terminal: &mut Terminal,
 ) -> Result<Plan, Failure> {
     let route = match wanted {
-        Wanted::Model(name, provider) => return Ok(Plan { models: vec![(name, *provider)], check: None }),
+        Wanted::Model(name, provider) => return Ok(Plan { models: vec![(name, *provider)], route: None, check: None }),
         Wanted::Route(route) => route,
     };
     let choice = args.choice();
@@ -130,7 +133,7 @@ fn plan(
             Err(_) => {}
         }
     }
-    Ok(Plan { models, check: decision.check })
+    Ok(Plan { models, route: Some(route), check: decision.check })
 }
 
 /// The first model's answer is held back until it stands the checks; where it does not, the next model is asked.

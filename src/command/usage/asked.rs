@@ -37,8 +37,11 @@ impl AskedArgs {
     /// # Errors
     /// `config` for a period or a zone that is none.
     pub fn period(&self, text: &str) -> Result<Period, Failure> {
-        Period::parse(text, now_ms(), &self.zone()?)
-            .map_err(|wrong| Failure::new(ErrorClass::Config, wrong).advise(format!("a period is {}", period::FORMS)))
+        Period::parse(text, now_ms(), &self.zone()?).map_err(|wrong| {
+            let told = wrong.contains(period::FORMS);
+            let failure = Failure::new(ErrorClass::Config, wrong);
+            if told { failure } else { failure.advise(format!("a period is {}", period::FORMS)) }
+        })
     }
 
     /// # Errors

@@ -4,12 +4,16 @@ pub mod asked;
 pub mod budgets;
 pub mod explain;
 pub mod export;
+pub mod face;
 pub mod forecast;
 pub mod import;
+mod page;
 pub mod report;
 pub mod savings;
 pub mod statusline;
+pub mod sums;
 pub mod waste;
+pub mod watch;
 pub mod what_if;
 
 use clap::{Args, Subcommand};
@@ -30,16 +34,22 @@ enum UsageCommand {
     /// Split a change into its causes, and into the projects, users and tags that carry it
     Explain(explain::ExplainArgs),
     /// Say where the month will end, with a band
+    #[command(after_help = forecast::AFTER_HELP)]
     Forecast(forecast::ForecastArgs),
     /// Say what the calls of a period would have cost on another model
+    #[command(after_help = what_if::AFTER_HELP)]
     WhatIf(what_if::WhatIfArgs),
     /// Say what caching, batches and routes saved
+    #[command(after_help = savings::AFTER_HELP)]
     Savings(savings::SavingsArgs),
     /// Say what was paid for nothing
+    #[command(after_help = waste::AFTER_HELP)]
     Waste(waste::WasteArgs),
     /// Say where every budget stands, and when it will be reached
+    #[command(after_help = budgets::AFTER_HELP)]
     Budgets(budgets::BudgetsArgs),
     /// Print one short line for a prompt or a status bar
+    #[command(after_help = statusline::AFTER_HELP)]
     Statusline(statusline::StatuslineArgs),
     /// Write the raw rows for other programs
     Export(export::ExportArgs),

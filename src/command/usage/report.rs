@@ -1,21 +1,48 @@
 //! The report of `llmx usage` itself: what was spent in a period, in groups.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use super::asked::AskedArgs;
-use crate::command::GlobalArgs;
-use crate::command::desk::{config, now_ms};
-use crate::command::logs::{opened, print};
+use super::face::{self, Face};
+use super::{page, sums, watch};
+use crate::command::args::usd;
+use crate::command::desk::{config, env, now_ms};
+use crate::command::logs::{note, opened};
+use crate::command::{GlobalArgs, colour, written};
 use crate::domain::budget::{Budget, Scope};
 use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::money::Usd;
+use crate::domain::report::Stop;
 use crate::domain::spend::currency::Currency;
 use crate::domain::spend::filter::{Clause, Filter, TextField};
 use crate::domain::spend::period::Period;
 use crate::domain::spend::report::{self, Before, Frame, Month, Monthly, Order, Report};
-use crate::domain::spend::{Dimension, Question, Spend, Tally};
+use crate::domain::spend::{Dimension, Question, Spend};
 use crate::domain::window::Window;
 use crate::ledger::Ledger;
+use crate::render::terminal::{Terminal, Written};
+use crate::render::usage::View;
+
+/// What `usage --help` says after the options.
+pub const AFTER_HELP: &str = "\
+Examples:
+  llmx usage                                   the last seven days, by day
+  llmx usage month --by model                  this month, the dearest model first
+  llmx usage 2026-10 --by project,model -n 5   who spent it, and on what
+  llmx usage 7d --by model,day                 each model with its course over the days
+  llmx usage --where 'project=pay cost>0.1'    only calls that fit
+  llmx usage last-month --compare prev         beside each group what it came to before
+  llmx usage month -o spend.csv                a file; also .json, .md
+  llmx usage today --fail-over 20 -q           for scripts: exit 10 above $20
+
+Exit codes:
+  0 ok, also where there is nothing to report
+  2 wrong usage: a period, a filter or a dimension that is none
+  10 --fail-over is passed, or --unpriced fail found a call without an amount
+  1 other failures; 130, 143 signals; 141 the reader went away";
 
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
@@ -36,8 +63,37 @@ pub struct ReportArgs {
     /// Show amounts in another currency, at a rate per US dollar: EUR@0.92
     #[arg(long, value_name = "CODE@RATE", value_parser = Currency::parse)]
     currency: Option<Currency>,
+    /// How to show it (else what -o ends with, else a table)
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
+    format: Option<Face>,
+    /// Show how the sum was made: every line as quantity × rate; of one call or group with its ID
+    #[arg(long, value_name = "CALL|GROUP", num_args = 0..=1, require_equals = true, default_missing_value = "",
+        conflicts_with_all = ["number", "sort", "compare", "currency", "format", "output", "watch", "fail_over"])]
+    explain: Option<String>,
+    /// Print JSON
+    #[arg(short, long)]
+    json: bool,
+    /// Write to a file whose ending says the format: .csv, .md, .json, .html, .parquet, .txt
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Exit with 10 when the sum, or the most that it can be, is above an amount in USD
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    fail_over: Option<Usd>,
+    /// What calls without a known amount do: they are counted beside the sums, or also exit with 10
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "show")]
+    unpriced: UnpricedArg,
+    /// Draw it anew every few seconds, until q or Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86400), conflicts_with_all = ["json", "output"])]
+    watch: Option<u64>,
     #[command(flatten)]
     global: GlobalArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum UnpricedArg {
+    Show,
+    Fail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,12 +111,89 @@ enum CompareArg {
     SameLastMonth,
 }
 
+/// What `--fail-over` and `--unpriced fail` end with.
+const FAILED: u8 = 10;
+
 /// # Errors
 /// `config` for a flag that cannot be, `ledger` where the books cannot be read.
 pub fn run(args: &ReportArgs) -> Result<u8, Failure> {
+    if let Some(which) = &args.explain {
+        return sums::run(&args.asked, which, args.json, &args.global);
+    }
     let asked = Asked::of(args)?;
-    let report = asked.report(&mut opened(&args.global)?, config(&args.global)?.budgets)?;
-    print(&format!("{}\n", json!({"calls": report.total.calls, "picos": report.total.picos.to_string()})), &args.global)
+    let face = face(args)?;
+    let mut terminal = Terminal::new(colour(args.global.color), args.global.quiet, env);
+    if args.watch.is_some() && (face != Face::Table || !terminal.out.terminal || terminal.out.dumb) {
+        let said = "--watch draws a table on a terminal, and standard output is none that can be drawn on";
+        return Err(
+            Failure::new(ErrorClass::Config, said).advise("leave --watch out: a file or a pipe gets one report")
+        );
+    }
+    let budgets = config(&args.global)?.budgets;
+    let mut books = opened(&args.global)?;
+    if let Some(seconds) = args.watch {
+        return watch::watch(&mut terminal, Duration::from_secs(seconds), || asked.report(&mut books, &budgets));
+    }
+    let report = asked.report(&mut books, &budgets)?;
+    let view = View { screen: terminal.out, drawn: args.format == Some(Face::Table) };
+    let view = if args.output.is_some() { View { screen: face::FILE, drawn: true } } else { view };
+    let bytes = face::bytes(face, &report, &view, |report| page::page(&mut books, &asked.question, report))?;
+    let shown = match &args.output {
+        Some(path) => {
+            written::write_bytes(path, &bytes)?;
+            note(&format!("{} written", path.display()), &args.global);
+            0
+        }
+        None => match face::show(&mut terminal, face, &bytes)? {
+            Written::All => 0,
+            Written::Closed => Stop::ClosedPipe.exit_code(),
+        },
+    };
+    let failures = failures(args, &report);
+    for failure in &failures {
+        let _ = terminal.note(&format!("llmx: {failure}\n"));
+    }
+    Ok(if failures.is_empty() { shown } else { FAILED })
+}
+
+/// The format: that which is named, else the ending of the file's name.
+fn face(args: &ReportArgs) -> Result<Face, Failure> {
+    let of_file = args.output.as_ref().map(|path| {
+        written::check(path)?;
+        args.format.or_else(|| Face::of(path)).ok_or_else(|| {
+            let said = format!("-o {}: its ending says no format", path.display());
+            Failure::new(ErrorClass::Config, said)
+                .advise("end it with .csv, .md, .json, .html, .parquet or .txt, or name a --format")
+        })
+    });
+    match of_file {
+        Some(face) => face,
+        None if args.json => Ok(Face::Json),
+        None => Ok(args.format.unwrap_or(Face::Table)),
+    }
+}
+
+/// Why a script should stop, a sentence each.
+fn failures(args: &ReportArgs, report: &Report) -> Vec<String> {
+    let total = &report.total;
+    let exact = |picos: i128| format!("${}", Currency::default().exact(picos));
+    let mut said = Vec::new();
+    if let Some(limit) = args.fail_over {
+        if total.picos > limit.picos.into() {
+            said.push(format!("{} were spent, more than ${limit} (--fail-over)", exact(total.picos)));
+        } else if total.at_most > limit.picos.into() {
+            let (least, most) = (exact(total.picos), exact(total.at_most));
+            said.push(format!(
+                "at least {least} and at most {most} were spent, which may be more than ${limit} (--fail-over)"
+            ));
+        }
+    }
+    if args.unpriced == UnpricedArg::Fail && total.unpriced > 0 {
+        let calls =
+            if total.unpriced == 1 { "1 call has".to_owned() } else { format!("{} calls have", total.unpriced) };
+        said.push(format!("{calls} no known amount, so the sum is too low (--unpriced fail)"));
+    }
+    said
 }
 
 /// What a report is to be about, read from the flags.
@@ -71,6 +204,8 @@ struct Asked {
     order: Option<Order>,
     top: Option<usize>,
     currency: Currency,
+    /// It begins with the ledger.
+    from_the_first: bool,
 }
 
 impl Asked {
@@ -94,19 +229,24 @@ impl Asked {
             order,
             top: args.number.and_then(|top| usize::try_from(top).ok()),
             currency: args.currency.clone().unwrap_or_default(),
+            from_the_first: args.asked.period.as_deref().is_some_and(|text| text == "all" || text.starts_with("..")),
         })
     }
 
     /// Asks the books. All sums are from the same state of them.
-    fn report(&self, books: &mut Ledger, mut budgets: Vec<Budget>) -> Result<Report, Failure> {
+    fn report(&self, books: &mut Ledger, budgets: &[Budget]) -> Result<Report, Failure> {
         let now_ms = now_ms();
+        let known = books.opened_between()?;
         let Question { period, by, filter } = &self.question;
+        let period = &known.filter(|_| self.from_the_first).map_or(period.clone(), |(first, _)| since(period, first));
         let ask = |period: &Period, by: &[Dimension]| Question {
             period: period.clone(),
             by: by.to_vec(),
             filter: filter.clone(),
         };
         let earlier = match self.compare {
+            // Before the first call there was none.
+            _ if self.from_the_first => None,
             None | Some(CompareArg::Prev) => period.previous(),
             Some(CompareArg::SameLastMonth) => period.month_before(),
         };
@@ -126,8 +266,13 @@ impl Asked {
             })
         };
         let grouped = put(places.is_none().then(|| ask(period, by)));
-        let compared = if self.compare.is_some() { by.get(..1).unwrap_or_default() } else { &[] };
-        let before = put(earlier.as_ref().map(|earlier| ask(earlier, compared)));
+        // Days have no day before them with the same name, models have.
+        let compared = match (self.compare, by.first()) {
+            (Some(_), Some(first)) if first.is_time() => vec![Dimension::Model],
+            (Some(_), Some(first)) => vec![first.clone()],
+            _ => Vec::new(),
+        };
+        let before = put(earlier.as_ref().map(|earlier| ask(earlier, &compared)));
         let monthly = put(month.as_ref().map(|month| ask(month, &[])));
         let answers = books.spends(&questions)?;
         let answer = |place: Option<usize>| place.and_then(|place| answers.get(place));
@@ -141,8 +286,8 @@ impl Asked {
         let before_groups = answer(before).filter(|_| self.compare.is_some()).map(|spend| spend.groups.as_slice());
         let frame = Frame { period, now_ms, fills: true, before: before_groups };
         let by_model = report::regrouped(&days, &[1]);
-        let own = Frame { before: before_groups.filter(|_| by.first() == Some(&Dimension::Model)), ..frame };
-        budgets.extend(books.budgets()?);
+        let of_models = Frame { before: before_groups.filter(|_| compared == [Dimension::Model]), ..frame };
+        let budgets: Vec<Budget> = budgets.iter().cloned().chain(books.budgets()?).collect();
         Ok(Report {
             made_ms: now_ms,
             period: period.clone(),
@@ -150,9 +295,9 @@ impl Asked {
             by: by.clone(),
             rows: report::rows(&groups, by, &frame, self.order, self.top),
             total,
-            models: report::rows(&by_model, &[Dimension::Model], &own, None, self.top),
+            models: report::rows(&by_model, &[Dimension::Model], &of_models, None, self.top),
             days,
-            imported: self.imported(books)?,
+            imported: books.imported(&ask(period, &[]))?,
             before: earlier.zip(answer(before)).map(|(period, spend)| Before {
                 period,
                 total: spend.total,
@@ -162,13 +307,15 @@ impl Asked {
                 .zip(answer(monthly))
                 .map(|(period, spend)| Month::of(period, spend.total, now_ms, budget(&budgets, filter))),
             currency: self.currency.clone(),
-            known: books.opened_between()?,
+            known,
         })
     }
+}
 
-    fn imported(&self, books: &Ledger) -> Result<Tally, Failure> {
-        Ok(books.imported(&Question { by: Vec::new(), ..self.question.clone() })?)
-    }
+/// A period without the days before the first call.
+fn since(period: &Period, first_ms: i64) -> Period {
+    let first = period.zone.date(first_ms).filter(|first| (period.first..period.after).contains(first));
+    first.and_then(|first| Period::of(first, period.after, &period.zone)).unwrap_or_else(|| period.clone())
 }
 
 /// One or two dimensions.
@@ -225,4 +372,57 @@ fn scope(filter: &Filter) -> Option<Scope> {
         }
     }
     Some(scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{budget, dimensions};
+    use crate::domain::budget::{Account, Budget, OnUnknownPrice, Origin, Scope};
+    use crate::domain::money::Usd;
+    use crate::domain::spend::filter::Filter;
+    use crate::domain::window::{Window, Zone};
+
+    fn limit(name: &str, usd: &str, window: &str, project: Option<&str>) -> Budget {
+        let scope = Scope { project: project.map(str::to_owned), ..Scope::default() };
+        Budget {
+            name: name.to_owned(),
+            limit: Usd::parse(usd).expect("an amount"),
+            account: Account { scope, window: Window::parse(window).expect("a window"), zone: Zone::utc() },
+            hard: false,
+            warn: Vec::new(),
+            on_unknown_price: OnUnknownPrice::Deny,
+            allow_unbounded: false,
+            clip: false,
+            origin: Origin::Ledger,
+        }
+    }
+
+    #[test]
+    fn the_budget_of_a_report_counts_the_same_calls_by_calendar_month_and_is_the_tightest() {
+        let budgets = [
+            limit("day", "1", "day", None),
+            limit("fifteenth", "2", "month@15", None),
+            limit("wide", "200", "month", None),
+            limit("tight", "150", "month", None),
+            limit("pay", "20", "month", Some("pay")),
+        ];
+        let applies = |filter: &str| {
+            let filter = Filter::parse(filter).expect("a filter");
+            budget(&budgets, &filter).map(|budget| budget.name)
+        };
+        assert_eq!(applies("").as_deref(), Some("tight"));
+        assert_eq!(applies("project=pay").as_deref(), Some("pay"));
+        for other in
+            ["project=web", "project=pay,web", "project!=pay", "project~pay", "project=pay cost>1", "status=ok"]
+        {
+            assert_eq!(applies(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_dimension_that_is_none_says_which_are() {
+        let wrong = dimensions("day,projct").expect_err("no dimension");
+        assert!(wrong.advice.as_deref().is_some_and(|advice| advice.starts_with("did you mean project?")), "{wrong:?}");
+        assert_eq!(dimensions("tag:env, week").expect("two").len(), 2);
+    }
 }

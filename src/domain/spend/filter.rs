@@ -136,19 +136,37 @@ impl Filter {
 }
 
 impl Clause {
-    /// Whether it lets through what has these texts: any of those that a field may be compared by. A clause on a number lets
+    /// Whether it lets through what has these texts: all those that its field may be compared by. A clause on a number lets
     /// nothing through.
     #[must_use]
-    pub fn fits(&self, texts: &dyn Fn(&TextField) -> Vec<String>) -> bool {
-        let Clause::Text { field, part, not, values } = self else {
+    pub fn fits(&self, texts: &[&str]) -> bool {
+        let Clause::Text { part, not, values, .. } = self else {
             return false;
         };
-        let lower = |text: &String| text.to_ascii_lowercase();
-        let any = texts(field).iter().any(|text| match part {
-            true => values.iter().any(|value| lower(text).contains(&lower(value))),
-            false => values.contains(text),
+        let any = texts.iter().any(|text| match part {
+            true => values.iter().any(|value| has_part(text, value)),
+            false => values.iter().any(|value| value == text),
         });
         any != *not
+    }
+}
+
+/// Whether a part is in a text, ASCII letters in any case.
+fn has_part(text: &str, part: &str) -> bool {
+    part.is_empty() || text.as_bytes().windows(part.len()).any(|bytes| bytes.eq_ignore_ascii_case(part.as_bytes()))
+}
+
+impl Sign {
+    #[must_use]
+    pub fn holds(self, number: i64, value: i64) -> bool {
+        match self {
+            Sign::Less => number < value,
+            Sign::AtMost => number <= value,
+            Sign::Equal => number == value,
+            Sign::Unequal => number != value,
+            Sign::AtLeast => number >= value,
+            Sign::More => number > value,
+        }
     }
 }
 

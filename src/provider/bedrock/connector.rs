@@ -160,7 +160,7 @@ impl Wire {
         let caller = Caller { host: url.host_str().unwrap_or(&self.whose.host), ..self.whose.caller() };
         // A request for credentials is nobody's departure but its own.
         let departure = self.call.as_ref().map(|call| call.departure.clone()).unwrap_or_default();
-        trace::connecting(&url);
+        trace::connecting(&self.net, &url);
         let (connecting, head) = match most {
             Some(most) => (Duration::ZERO, most),
             None => (self.limits.connect + self.limits.tls, self.limits.head),

@@ -11,6 +11,7 @@ use super::plot::{self, Area, Axis};
 use super::tell::{self, Names, grouped};
 use crate::domain::record::{Record, Settlement};
 use crate::domain::spend::currency::Currency;
+use crate::domain::spend::forecast::Ahead;
 use crate::domain::spend::period::week;
 use crate::domain::spend::report::{Month, Report, Row, What, regrouped, times};
 use crate::domain::spend::{Dimension, Key, Tally};
@@ -34,15 +35,6 @@ pub struct Beside<'a> {
     pub projects: &'a [Row],
     /// The dearest calls, the dearest first.
     pub dearest: &'a [Record],
-}
-
-/// What the month will have cost by the end of a day, in picodollars, and the band around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ahead {
-    pub day: Date,
-    pub low: i128,
-    pub expected: i128,
-    pub high: i128,
 }
 
 /// The page.

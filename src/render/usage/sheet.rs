@@ -49,6 +49,7 @@ pub(super) enum Leaves {
     Third,
     Fourth,
     Fifth,
+    Sixth,
     Never,
 }
 
@@ -77,6 +78,9 @@ impl Set {
     }
 }
 
+/// Stands in place of an amount that nobody knows.
+const UNKNOWN: &str = "unknown";
+
 /// One row of the sheet before it is written.
 struct Item<'a> {
     row: &'a Row,
@@ -86,6 +90,7 @@ struct Item<'a> {
 
 /// The groups of a report, each row of the second dimension below its own of the first.
 pub(super) fn groups(report: &Report, set: Set) -> Sheet {
+    let timed = report.by.first().is_some_and(Dimension::is_time);
     let items: Vec<Item<'_>> = report
         .rows
         .iter()
@@ -99,7 +104,7 @@ pub(super) fn groups(report: &Report, set: Set) -> Sheet {
         tally: report.total,
         price: None,
         inner: Vec::new(),
-        before: report.before.as_ref().filter(|before| before.asked).map(|before| before.total.picos),
+        before: report.before.as_ref().filter(|before| before.asked && !timed).map(|before| before.total.picos),
     };
     let names = Names::of(report);
     let label = |item: &Item<'_>| Label {
@@ -109,7 +114,6 @@ pub(super) fn groups(report: &Report, set: Set) -> Sheet {
     let mut labels: Vec<Label> = items.iter().map(label).collect();
     labels.push(Label { indent: 0, text: "Total".to_owned() });
     let rows: Vec<&Row> = items.iter().map(|item| item.row).chain([&total]).collect();
-    let timed = report.by.first().is_some_and(Dimension::is_time);
     let head = if timed { String::new() } else { report.by.first().map(heading).unwrap_or_default() };
     let columns =
         if report.by.contains(&Dimension::Meter) { metered(report, &rows) } else { called(report, set, &rows, timed) };
@@ -130,9 +134,10 @@ pub(super) fn models(report: &Report, set: Set) -> Sheet {
     let wide = set != Set::Narrow;
     let mut columns = vec![
         figures("reqs", if wide { 9 } else { 7 }, Leaves::Never, &rows, |row| reqs(row, set)),
-        costs(report, &rows),
+        costs(report, &rows, UNKNOWN),
     ];
-    columns.push(figures("share", 7, Leaves::Fifth, &rows, |row| share(report, row)));
+    columns.extend(before(report, &rows));
+    columns.push(figures("share", 7, Leaves::Sixth, &rows, |row| share(report, row)));
     if wide {
         columns.push(millions(report, &rows));
         columns.push(sources(&rows));
@@ -147,7 +152,7 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
         figures(head, room, leaves, rows, |row| called_at_all(row).then(|| digits.count(of(&row.tally))))
     };
     let cached = |head, room| {
-        figures(head, room, Leaves::Second, rows, |row| {
+        figures(head, room, Leaves::Third, rows, |row| {
             called_at_all(row)
                 .then(|| row.tally.cached_percent().map_or(NONE.to_owned(), |percent| format!("{percent}%")))
         })
@@ -155,25 +160,25 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
     let mut columns = vec![figures("reqs", 6, Leaves::Never, rows, |row| reqs(row, set))];
     match set {
         Set::Narrow => {
-            columns.push(tokens("input", 8, Leaves::Third, Tally::prompt));
-            columns.push(tokens("output", 8, Leaves::Third, |tally| tally.output));
+            columns.push(tokens("input", 8, Leaves::Fourth, Tally::prompt));
+            columns.push(tokens("output", 8, Leaves::Fourth, |tally| tally.output));
             columns.push(cached("cache%", 7));
         }
         Set::Full | Set::Wide => {
             let room = |full, wide| if set == Set::Full { full } else { wide };
-            columns.push(tokens("fresh in", room(11, 9), Leaves::Third, |tally| tally.input));
-            columns.push(tokens("cache rd", room(12, 9), Leaves::Third, |tally| tally.cache_read));
-            columns.push(tokens("cache wr", room(11, 9), Leaves::Third, |tally| tally.cache_write));
-            columns.push(tokens("output", room(10, 8), Leaves::Third, |tally| tally.output));
+            columns.push(tokens("fresh in", room(11, 9), Leaves::Fourth, |tally| tally.input));
+            columns.push(tokens("cache rd", room(12, 9), Leaves::Fourth, |tally| tally.cache_read));
+            columns.push(tokens("cache wr", room(11, 9), Leaves::Fourth, |tally| tally.cache_write));
+            columns.push(tokens("output", room(10, 8), Leaves::Fourth, |tally| tally.output));
             columns.push(cached("hit", 5));
             columns.push(per_request(report, rows));
         }
     }
-    columns.push(costs(report, rows));
+    columns.push(costs(report, rows, UNKNOWN));
     columns.extend(before(report, rows));
     columns.extend(troubles(report, rows, set));
     if !timed {
-        columns.push(figures("share", 7, Leaves::Second, rows, |row| share(report, row)));
+        columns.push(figures("share", 7, Leaves::Third, rows, |row| share(report, row)));
     }
     if is_model && set == Set::Full {
         columns.push(millions(report, rows));
@@ -194,9 +199,10 @@ fn called(report: &Report, set: Set, rows: &[&Row], timed: bool) -> Vec<Column> 
 fn metered(report: &Report, rows: &[&Row]) -> Vec<Column> {
     let of_meter = |row: &&Row| row.inner.is_empty() || report.by.first() == Some(&Dimension::Meter);
     let units = |row: &Row| (row.tally.units > 0 && of_meter(&row)).then(|| tell::grouped(row.tally.units));
-    let mut columns = vec![figures("units", 9, Leaves::Third, rows, units), costs(report, rows)];
+    // What a meter's part of a known amount is, nobody says.
+    let mut columns = vec![figures("units", 9, Leaves::Fourth, rows, units), costs(report, rows, NONE)];
     columns.extend(before(report, rows));
-    columns.push(figures("share", 7, Leaves::Second, rows, |row| share(report, row)));
+    columns.push(figures("share", 7, Leaves::Third, rows, |row| share(report, row)));
     columns.push(trend(report, rows).unwrap_or_else(|| bars(rows)));
     columns
 }
@@ -229,7 +235,7 @@ fn share(report: &Report, row: &Row) -> Option<String> {
 }
 
 /// Amounts, each marked where it is not the whole truth.
-fn costs(report: &Report, rows: &[&Row]) -> Column {
+fn costs(report: &Report, rows: &[&Row], unknown: &str) -> Column {
     let money = Money::of(&report.currency, 2, rows.iter().map(|row| row.tally.picos));
     let mark = |row: &Row| match (row.tally.unpriced, row.tally.uncertain) {
         (0, 0) => "",
@@ -240,7 +246,7 @@ fn costs(report: &Report, rows: &[&Row]) -> Column {
     figures("cost", 9, Leaves::Never, rows, |row| {
         let shown = match (row.tally.is_empty(), tell::is_unknown(&row.tally)) {
             (true, _) => return None,
-            (false, true) => return Some("unknown".to_owned()),
+            (false, true) => return Some(unknown.to_owned()),
             (false, false) => money.shown(row.tally.picos),
         };
         Some(format!("{shown}{}", if marked && mark(row).is_empty() { " " } else { mark(row) }))
@@ -272,20 +278,20 @@ fn sources(rows: &[&Row]) -> Column {
 
 /// What each came to before, and by how much that differs.
 fn before(report: &Report, rows: &[&Row]) -> Vec<Column> {
-    if rows.iter().all(|row| row.before.is_none()) || report.by.first().is_some_and(Dimension::is_time) {
+    if rows.iter().all(|row| row.before.is_none()) {
         return Vec::new();
     }
     let money = Money::of(&report.currency, 2, rows.iter().filter_map(|row| row.before));
     vec![
-        figures("before", 9, Leaves::Fourth, rows, |row| row.before.map(|picos| money.shown(picos))),
-        figures("change", 8, Leaves::Fifth, rows, |row| row.before.map(|picos| tell::changed(row, picos))),
+        figures("before", 9, Leaves::Fifth, rows, |row| row.before.map(|picos| money.shown(picos))),
+        figures("change", 8, Leaves::Sixth, rows, |row| row.before.map(|picos| tell::changed(row, picos))),
     ]
 }
 
 /// How many calls have no amount, and how many failed, where that bears on the sums.
 fn troubles(report: &Report, rows: &[&Row], set: Set) -> Vec<Column> {
     let count = |head, room, of: fn(&Tally) -> u64| {
-        figures(head, room, Leaves::Fifth, rows, |row| {
+        figures(head, room, Leaves::Sixth, rows, |row| {
             Some(of(&row.tally)).filter(|count| *count > 0).map(|count| set.digits().calls(count))
         })
     };

@@ -71,7 +71,7 @@ fn laid(of: impl Fn(Set) -> Sheet, view: &View) -> String {
     };
     for set in Set::for_width(Some(width)) {
         let sheet = of(*set);
-        for least in [Leaves::AtOnce, Leaves::Second] {
+        for least in [Leaves::AtOnce, Leaves::Second, Leaves::Third] {
             if room(&sheet, usize::MAX, least) <= width {
                 return beside(&sheet, view, usize::MAX, least);
             }
@@ -79,7 +79,7 @@ fn laid(of: impl Fn(Set) -> Sheet, view: &View) -> String {
     }
     let sheet = of(Set::Narrow);
     for label in [LABEL, LABEL_MIN] {
-        for least in [Leaves::AtOnce, Leaves::Second, Leaves::Third, Leaves::Fourth, Leaves::Fifth, Leaves::Never] {
+        for least in EVERY {
             if room(&sheet, label, least) <= width {
                 return beside(&sheet, view, label, least);
             }
@@ -92,6 +92,10 @@ fn laid(of: impl Fn(Set) -> Sheet, view: &View) -> String {
 fn stays(column: &Column, least: Leaves) -> bool {
     column.leaves >= least.max(Leaves::First)
 }
+
+/// From every column to the few that never leave.
+const EVERY: [Leaves; 7] =
+    [Leaves::AtOnce, Leaves::Second, Leaves::Third, Leaves::Fourth, Leaves::Fifth, Leaves::Sixth, Leaves::Never];
 
 /// Columns of the screen that the names and every column need that does not leave before `least`.
 fn room(sheet: &Sheet, label: usize, least: Leaves) -> usize {

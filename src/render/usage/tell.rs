@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::domain::money::Usd;
 use crate::domain::record::Price;
 use crate::domain::spend::currency::Currency;
 use crate::domain::spend::period::{Period, week};
@@ -81,22 +80,36 @@ pub(super) struct Money<'a> {
     places: u32,
 }
 
+/// Places beyond which an amount beside whole dollars only says that it is less.
+const PLACES: u32 = 6;
+
 impl<'a> Money<'a> {
     /// At least so many decimal places, and more where the smallest amount would show fewer than two digits of its own.
     pub(super) fn of(currency: &'a Currency, least: u32, amounts: impl Iterator<Item = i128>) -> Money<'a> {
-        let smallest = amounts.map(|picos| picos.saturating_abs()).filter(|picos| *picos > 0).min();
+        let amounts: Vec<i128> = amounts.map(i128::saturating_abs).filter(|picos| *picos > 0).collect();
+        let smallest = amounts.iter().min();
         let tells = |places: &u32| {
             smallest.is_none_or(|picos| {
-                currency.shown(picos, *places).replace('.', "").parse::<u128>().is_ok_and(|digits| digits >= 10)
+                currency.shown(*picos, *places).replace('.', "").parse::<u128>().is_ok_and(|digits| digits >= 10)
             })
         };
-        Money { currency, places: (least..=12).find(tells).unwrap_or(12) }
+        let most = if amounts.iter().any(|picos| *picos >= DOLLAR) { PLACES } else { 12 };
+        Money { currency, places: (least..=most).find(tells).unwrap_or(most) }
     }
 
+    /// `57.73`, and `<0.000001` of what would round to nothing and is not.
     pub(super) fn shown(&self, picos: i128) -> String {
-        self.currency.shown(picos, self.places)
+        let shown = self.currency.shown(picos, self.places);
+        let is_lost = picos > 0 && shown.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+        if !is_lost {
+            return shown;
+        }
+        let zeros = shown.strip_suffix('0').unwrap_or_default();
+        format!("<{zeros}1")
     }
 }
+
+const DOLLAR: i128 = 1_000_000_000_000;
 
 /// One amount with its currency, in cents or as many digits as it needs.
 pub(super) fn amount(picos: i128, currency: &Currency) -> String {
@@ -105,8 +118,7 @@ pub(super) fn amount(picos: i128, currency: &Currency) -> String {
 
 /// A forecast: cents would say more than is known.
 pub(super) fn roughly(picos: i128, currency: &Currency) -> String {
-    let hundred = i128::from(Usd::from_picos(100_000_000_000_000).picos);
-    if picos >= hundred { currency.told(picos, 0) } else { amount(picos, currency) }
+    if picos >= 100 * DOLLAR { currency.told(picos, 0) } else { amount(picos, currency) }
 }
 
 /// A sum with what bounds it: `at least $1.20, at most $1.45`.
@@ -379,7 +391,8 @@ pub(super) fn nothing(report: &Report) -> Vec<String> {
                 (false, _) => "No call of these days fits the filter.",
                 (true, _) => "No call was made in these days.",
             };
-            vec![no.to_owned(), format!("try: llmx usage {first}..{last}   (the days of which there are calls)")]
+            let days = if first == last { first.to_string() } else { format!("{first}..{last}") };
+            vec![no.to_owned(), format!("try: llmx usage {days}   (the days that have calls)")]
         }
     }
 }

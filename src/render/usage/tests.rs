@@ -216,6 +216,15 @@ fn a_small_amount_is_never_shown_as_nothing() {
 }
 
 #[test]
+fn beside_whole_dollars_the_least_amounts_are_told_to_be_less() {
+    let mut days = week();
+    days[0].tally.picos = 1_234;
+    days[0].keys[1] = Key::Text("tiny".to_owned());
+    let page = table::page(&report(days, &[Dimension::Model]), &at(80));
+    assert!(page.contains(" <0.000001") && page.contains(" 0.280000"), "{page}");
+}
+
+#[test]
 fn a_breached_budget_alone_is_told_in_colour() {
     let mut report = documented();
     let colour = |report: &Report| {
