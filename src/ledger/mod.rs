@@ -11,6 +11,7 @@ mod files;
 mod lease;
 mod owner;
 mod query;
+mod quick;
 mod resolve;
 mod scan;
 mod seen;
