@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Result, Row, params};
 
+use super::quick::Quick;
 use super::scan::{self, Call, Certainty, Lines, Sums};
 use crate::domain::spend::period::{Period, number};
 use crate::domain::window::Zone;
@@ -27,7 +28,7 @@ pub(super) const WAITING: &str = "SELECT call FROM day_waiting";
 
 /// What a settled call adds to the sums, and where.
 #[derive(Debug, Default)]
-pub(super) struct Fact(HashMap<Spot, Sums>);
+pub(super) struct Fact(Quick<Spot, Sums>);
 
 /// The key of the table: numbers of `zone`, `day_text` (0: the empty text), days since 1970-01-01, and `day_place`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +47,7 @@ pub(super) fn fact_of(db: &Connection, seq: i64) -> Result<Option<Fact>> {
         return Ok(None);
     }
     let mut adding = Adding::of(db, &zones, Table::Kept)?;
-    let mut find = db.prepare_cached(&scan::sql(&TEXTS, "c.seq = ?1"))?;
+    let mut find = db.prepare_cached(&scan::sql(db, &TEXTS, "c.seq = ?1")?)?;
     find.query_row([seq], |row| adding.add(row)).optional()?;
     Ok(Some(Fact(adding.spots)))
 }
@@ -57,7 +58,7 @@ pub(super) fn restate(db: &Connection, seq: i64, before: Option<&Fact>) -> Resul
         return Ok(());
     }
     if let Some(Fact(spots)) = before {
-        let out: HashMap<Spot, Sums> = spots.iter().map(|(spot, sums)| (*spot, Sums::default().minus(*sums))).collect();
+        let out: Quick<Spot, Sums> = spots.iter().map(|(spot, sums)| (*spot, Sums::default().minus(*sums))).collect();
         write(db, Table::Kept, &out)?;
     }
     db.prepare_cached("INSERT INTO day_waiting (call) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([seq])?;
@@ -173,7 +174,7 @@ impl Table {
 /// Adds the settled calls that fit a condition to the sums of zones.
 fn fill(db: &Connection, zones: &[(i64, Zone)], table: Table, condition: &str) -> Result<()> {
     let mut adding = Adding::of(db, zones, table)?;
-    let mut find = db.prepare(&scan::sql(&TEXTS, &format!("{condition} ORDER BY c.seq")))?;
+    let mut find = db.prepare(&scan::sql(db, &TEXTS, &format!("{condition} ORDER BY c.seq"))?)?;
     let mut rows = find.query([])?;
     while let Some(row) = rows.next()? {
         adding.add(row)?;
@@ -186,7 +187,7 @@ fn fill(db: &Connection, zones: &[(i64, Zone)], table: Table, condition: &str) -
 }
 
 /// Adds to the rows of a table, in its order. A row without any call is removed.
-fn write(db: &Connection, table: Table, spots: &HashMap<Spot, Sums>) -> Result<()> {
+fn write(db: &Connection, table: Table, spots: &Quick<Spot, Sums>) -> Result<()> {
     let mut sorted: Vec<(&Spot, &Sums)> = spots.iter().collect();
     sorted.sort_unstable_by_key(|(spot, _)| **spot);
     // What is too large for a sum stays at the largest: an overflow would become a float, which the table does not take.
@@ -239,7 +240,7 @@ struct Adding<'db> {
     tags: HashMap<String, Vec<(i64, i64)>>,
     /// Facets and values of the call that is added.
     facets: Vec<(i64, i64)>,
-    spots: HashMap<Spot, Sums>,
+    spots: Quick<Spot, Sums>,
 }
 
 impl<'db> Adding<'db> {
@@ -256,7 +257,7 @@ impl<'db> Adding<'db> {
             named,
             tags: HashMap::new(),
             facets: Vec::new(),
-            spots: HashMap::new(),
+            spots: Quick::default(),
         })
     }
 
@@ -352,7 +353,7 @@ struct Numbers<'db> {
     add_place: CachedStatement<'db>,
     texts: HashMap<String, i64>,
     /// Provider, model, region, basis and price.
-    places: HashMap<[i64; 5], i64>,
+    places: Quick<[i64; 5], i64>,
     adding: bool,
 }
 
@@ -372,7 +373,7 @@ impl<'db> Numbers<'db> {
                 "INSERT INTO day_place (provider, model, region, cost_basis, price) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
             )?,
             texts: HashMap::new(),
-            places: HashMap::new(),
+            places: Quick::default(),
             adding,
         })
     }
@@ -426,7 +427,7 @@ pub(super) struct Place {
 }
 
 /// Every place by its number.
-pub(super) fn places(db: &Connection) -> Result<HashMap<i64, Place>> {
+pub(super) fn places(db: &Connection) -> Result<Quick<i64, Place>> {
     let mut find = db.prepare_cached(
         "SELECT p.id, a.text, b.text, c.text, d.text, p.price FROM day_place p
          LEFT JOIN day_text a ON a.id = p.provider LEFT JOIN day_text b ON b.id = p.model

@@ -17,6 +17,7 @@ mod names;
 mod owner;
 mod peek;
 mod query;
+mod quick;
 mod resolve;
 mod scan;
 mod seen;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::days::{self, Calendar, Kept, Place};
 use super::error::LedgerError;
+use super::quick::Quick;
 use super::scan::{self, Call, Certainty, Counts, Line, Lines};
 use super::{Ledger, query};
 use crate::domain::record::{Price, Record};
@@ -70,7 +71,8 @@ impl Ledger {
             let mut columns = Columns::default();
             let tests = tests(&question.filter, &mut columns);
             let mut lines = Lines::of(&view)?;
-            let sql = scan::sql(&columns.0, "c.opened_ms >= ?1 AND c.opened_ms < ?2 ORDER BY c.opened_ms, c.seq");
+            let sql =
+                scan::sql(&view, &columns.0, "c.opened_ms >= ?1 AND c.opened_ms < ?2 ORDER BY c.opened_ms, c.seq")?;
             let mut find = view.prepare(&sql)?;
             let mut rows = find.query(bounds(question))?;
             while let Some(row) = rows.next()? {
@@ -194,7 +196,7 @@ struct Adding<'q> {
     texts: Vec<String>,
     numbers: HashMap<String, i64>,
     /// Each with the number of the price that was last met.
-    groups: HashMap<Vec<i64>, (Tally, i64)>,
+    groups: Quick<Vec<i64>, (Tally, i64)>,
     total: Tally,
 }
 
@@ -205,7 +207,7 @@ impl<'q> Adding<'q> {
             times: question.by.iter().map(|_| Time::default()).collect(),
             texts: Vec::new(),
             numbers: HashMap::new(),
-            groups: HashMap::new(),
+            groups: Quick::default(),
             total: Tally::default(),
         }
     }
@@ -301,12 +303,13 @@ fn from_days(
     facet: &str,
     adding: &mut Adding<'_>,
 ) -> rusqlite::Result<()> {
-    let mut sheet = Sheet { db, question, places: days::places(db)?, judged: HashMap::new(), values: HashMap::new() };
+    let mut sheet =
+        Sheet { db, question, places: days::places(db)?, judged: Quick::default(), values: Quick::default() };
     if facet.is_empty() {
         return days::each(db, zone, 0, &question.period, |kept| sheet.add(kept, adding));
     }
     // What has no value of the facet is what all calls are more than those that have one.
-    let mut others = HashMap::new();
+    let mut others = Quick::default();
     days::each(db, zone, 0, &question.period, |kept| {
         others.insert((kept.day, kept.place), kept);
         Ok(())
@@ -326,10 +329,10 @@ fn from_days(
 struct Sheet<'a> {
     db: &'a Connection,
     question: &'a Question,
-    places: HashMap<i64, Place>,
+    places: Quick<i64, Place>,
     /// `None`: the filter does not let it through.
-    judged: HashMap<i64, Option<Judged>>,
-    values: HashMap<i64, Option<i64>>,
+    judged: Quick<i64, Option<Judged>>,
+    values: Quick<i64, Option<i64>>,
 }
 
 /// What a place adds to the key of a group, one number for each dimension, and how its sums are to be read.
@@ -536,7 +539,7 @@ fn from_calls(db: &Connection, question: &Question, condition: &str, adding: &mu
     let by_meter = question.by.contains(&Dimension::Meter);
     let (zone, mut calendar) = (&question.period.zone, Calendar::of(&question.period.zone));
     let mut lines = Lines::of(db)?;
-    let mut find = db.prepare(&scan::sql(&columns.0, condition))?;
+    let mut find = db.prepare(&scan::sql(db, &columns.0, condition)?)?;
     let mut rows = find.query(bounds(question))?;
     let mut key = vec![0; parts.len()];
     let mut model_id = String::new();
