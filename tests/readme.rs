@@ -77,7 +77,7 @@ impl Home {
         home.write("~/.config/llmx/config.toml", FAST);
         home.run("git init -q && echo '// a change' > main.rs && git add -N main.rs").exits(0);
         // What is the reader's own.
-        home.write("~/work/scan.pdf", "%PDF-1.4\n%%EOF\n");
+        home.write("~/work/notes.txt", "Ask for the bill.");
         home.write("~/work/usage.jsonl", USAGE);
         home.write("~/.aws/credentials", PROFILES);
         for (name, fixture) in IMPORTED {
