@@ -34,7 +34,7 @@ const NOT_RUN: &[(&str, &str)] = &[
 
 /// Flags of other programs that the README names.
 const OTHERS: &[&str] =
-    &["--bench", "--features", "--locked", "--no-default-features", "--path", "--release", "--test", "--example"];
+    &["--bench", "--example", "--features", "--locked", "--no-default-features", "--path", "--release", "--target", "--test"];
 
 /// The calls behind the screen of `usage`. The simulator has a price where it is given one.
 const SPENT: &[&str] = &[
