@@ -33,8 +33,17 @@ const NOT_RUN: &[(&str, &str)] = &[
 ];
 
 /// Flags of other programs that the README names.
-const OTHERS: &[&str] =
-    &["--bench", "--example", "--features", "--locked", "--no-default-features", "--path", "--release", "--target", "--test"];
+const OTHERS: &[&str] = &[
+    "--bench",
+    "--example",
+    "--features",
+    "--locked",
+    "--no-default-features",
+    "--path",
+    "--release",
+    "--target",
+    "--test",
+];
 
 /// The calls behind the screen of `usage`. The simulator has a price where it is given one.
 const SPENT: &[&str] = &[
