@@ -492,6 +492,11 @@ pub fn json_line<'a>(table: Table, cells: impl Iterator<Item = Cell<'a>>, out: &
             Cell::Count(number) => out.push_str(&number.to_string()),
             Cell::Flag(flag) => out.push_str(if flag { "true" } else { "false" }),
             Cell::Json(value) => out.push_str(untrusted::json_line(&value).trim_end()),
+            Cell::Text(text) if is_plain(&text) => {
+                out.push('"');
+                out.push_str(&text);
+                out.push('"');
+            }
             Cell::Text(text) => out.push_str(untrusted::json_line(&Value::String(text.into_owned())).trim_end()),
             plain @ (Cell::Usd(_) | Cell::Instant(_) | Cell::Day(_)) => {
                 out.push('"');
@@ -501,6 +506,11 @@ pub fn json_line<'a>(table: Table, cells: impl Iterator<Item = Cell<'a>>, out: &
         }
     }
     out.push_str("}\n");
+}
+
+/// In JSON it stands as it is: most names and ids.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
 }
 
 /// A cell as text; what is unknown is empty.
