@@ -195,8 +195,10 @@ struct Adding<'q> {
     times: Vec<Time>,
     texts: Vec<String>,
     numbers: HashMap<String, i64>,
-    /// Each with the number of the price that was last met.
-    groups: Quick<Vec<i64>, (Tally, i64)>,
+    /// Each with its place in `sums`.
+    groups: Quick<Vec<i64>, usize>,
+    /// With the number of the price that was last met.
+    sums: Vec<(Tally, i64)>,
     total: Tally,
 }
 
@@ -208,6 +210,7 @@ impl<'q> Adding<'q> {
             texts: Vec::new(),
             numbers: HashMap::new(),
             groups: Quick::default(),
+            sums: Vec::new(),
             total: Tally::default(),
         }
     }
@@ -231,21 +234,20 @@ impl<'q> Adding<'q> {
     }
 
     fn add(&mut self, key: &[i64], tally: Tally, price: i64) {
-        match self.groups.get_mut(key) {
-            Some((sums, last)) => {
-                *sums = sums.plus(tally);
-                *last = price.max(*last);
-            }
-            None => {
-                self.groups.insert(key.to_vec(), (tally, price));
-            }
-        }
+        let known = self.groups.get(key).and_then(|place| self.sums.get_mut(*place));
+        let Some((sums, last)) = known else {
+            self.groups.insert(key.to_vec(), self.sums.len());
+            return self.sums.push((tally, price));
+        };
+        *sums = sums.plus(tally);
+        *last = price.max(*last);
     }
 
     fn spend(mut self, db: &Connection) -> rusqlite::Result<Spend> {
         let mut prices: HashMap<i64, Price> = HashMap::new();
         let mut groups = Vec::with_capacity(self.groups.len());
-        for (key, (tally, price)) in std::mem::take(&mut self.groups) {
+        for (key, place) in std::mem::take(&mut self.groups) {
+            let (tally, price) = self.sums.get(place).copied().unwrap_or_default();
             if price != 0 && !prices.contains_key(&price) {
                 let sql = "SELECT price_table, version, sha256, entry, row_from, checked FROM price WHERE id = ?1";
                 let found = db.prepare_cached(sql)?.query_row([price], query::price)?;

@@ -335,6 +335,9 @@ fn without_days(ledger: &Ledger, to: &Path) -> Ledger {
     open(to)
 }
 
+/// Sums and price of each group by its keys.
+type Groups = BTreeMap<Vec<Key>, (Tally, Option<Price>)>;
+
 /// Every record as the books hold it, and the prices in the order in which they were met.
 struct Naive {
     records: Vec<Record>,
@@ -555,7 +558,7 @@ fn key(question: &Question, dimension: &Dimension, record: &Record, meter: &str)
 }
 
 /// The groups of an answer, which come in the order of their keys and but once.
-fn groups(spend: &Spend) -> BTreeMap<Vec<Key>, (Tally, Option<Price>)> {
+fn groups(spend: &Spend) -> Groups {
     assert!(spend.groups.is_sorted_by(|one, next| one.keys < next.keys), "{:?}", spend.groups);
     spend.groups.iter().map(|group| (group.keys.clone(), (group.tally, group.price.clone()))).collect()
 }
