@@ -111,7 +111,7 @@ pub fn config(global: &GlobalArgs) -> Result<Config, Failure> {
 /// `ledger` where they cannot be opened; `config` where no place for them is known.
 pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failure> {
     let path = ledger_path(global).ok_or_else(|| {
-        Failure::new(ErrorClass::Config, "no place for the ledger is known: neither HOME nor XDG_DATA_HOME is set")
+        Failure::new(ErrorClass::Config, format!("no place for the ledger is known: {NO_PLACE}"))
             .advise("give one with --db FILE or LLMX_DB")
     })?;
     let note = |said: &str| {
@@ -120,6 +120,13 @@ pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failu
     let limit = given(limits.ledger_ms, Patience::default().limit);
     Ok(Ledger::open(&path, Patience { limit, note: Box::new(note) })?)
 }
+
+/// Why no place for the books is known.
+pub const NO_PLACE: &str = if cfg!(windows) {
+    "neither LOCALAPPDATA nor XDG_DATA_HOME is set"
+} else {
+    "neither HOME nor XDG_DATA_HOME is set"
+};
 
 /// Where the books are, or would be.
 #[must_use]

@@ -180,7 +180,8 @@ pub(super) fn copy_into(db: &Connection, path: &Path, to: &Path) -> Result<(), L
     let name = to.to_str().ok_or_else(|| LedgerError::NotAFile { path: to.to_owned() })?;
     let copied = db.execute("VACUUM INTO ?1", [name]).map_err(|error| LedgerError::of(path, error));
     let kept = copied.and_then(|_| {
-        let file = std::fs::File::open(to).and_then(|file| file.sync_all());
+        // For writing: Windows flushes through no other handle.
+        let file = std::fs::File::options().write(true).open(to).and_then(|file| file.sync_all());
         file.map_err(|source| LedgerError::Place { path: PathBuf::from(to), source })
     });
     if kept.is_err() {

@@ -732,7 +732,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         drop(listener);
-        let source = Place::new().set("GCE_METADATA_HOST", &address).find().expect("found");
+        let place = Place::new().set("GCE_METADATA_HOST", &address).set("APPDATA", "/nowhere");
+        let source = place.find().expect("found");
         let failure = token(&source).await.expect_err("nobody there");
         assert_eq!(failure.class, ErrorClass::Auth);
         assert!(failure.message.contains("application_default_credentials.json is not there"), "{failure}");

@@ -126,6 +126,8 @@ fn at_home(command: &mut Command, folder: &Path) {
         }
     }
     command.env("HOME", folder).env("XDG_CONFIG_HOME", folder.join("config"));
+    // On Windows, where it would be in the home.
+    command.env("LOCALAPPDATA", folder.join(".local/share"));
 }
 
 fn binary() -> PathBuf {

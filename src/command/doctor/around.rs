@@ -5,6 +5,7 @@ use crate::command::desk::{self, env};
 use crate::command::{GlobalArgs, colour};
 use crate::domain::failure::Failure;
 use crate::domain::instant::day;
+use crate::domain::window::Zone;
 use crate::pricing::Prices;
 use crate::provider::Limits;
 use crate::provider::net::Net;
@@ -163,7 +164,14 @@ fn zone() -> String {
     }
     let link = std::fs::read_link("/etc/localtime").ok();
     let name = link.and_then(|link| Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned()));
-    name.map_or_else(|| "not named; UTC is taken".to_owned(), |name| format!("{name} (/etc/localtime)"))
+    if let Some(name) = name {
+        return format!("{name} (/etc/localtime)");
+    }
+    // Windows names it elsewhere.
+    match desk::zone(Some("local")) {
+        Ok(zone) if zone != Zone::utc() => format!("{} (the system's)", zone.name()),
+        Ok(_) | Err(_) => "not named; UTC is taken".to_owned(),
+    }
 }
 
 #[cfg(test)]

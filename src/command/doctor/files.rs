@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::command::GlobalArgs;
 use crate::command::config::{project_file, user_file};
-use crate::command::desk::{env, ledger_path};
+use crate::command::desk::{NO_PLACE, env, ledger_path};
 use crate::domain::failure::Failure;
 use crate::domain::instant::utc;
 use crate::ledger::{Glimpse, Ledger, LedgerError};
@@ -21,7 +21,11 @@ pub fn configuration(global: &GlobalArgs, folder: &Path, failure: Option<&Failur
         findings.push(Finding::problem("config", failure.message.clone(), advice));
     }
     match global.config.clone().or_else(|| user_file(&env)) {
-        None => findings.push(Finding::warning("config", "no place for it is known", "set HOME or XDG_CONFIG_HOME")),
+        None => {
+            let home = if cfg!(windows) { "APPDATA" } else { "HOME" };
+            let advice = format!("set {home} or XDG_CONFIG_HOME");
+            findings.push(Finding::warning("config", "no place for it is known", advice));
+        }
         Some(path) if !path.exists() => findings.push(Finding::ok("config", format!("none at {}", path.display()))),
         // A key stands in no such file, so that others may read it; who may write it can move where keys go.
         Some(path) => findings.push(owned("config", &path, 0o022, "may be written by others")),
@@ -36,7 +40,7 @@ pub fn configuration(global: &GlobalArgs, folder: &Path, failure: Option<&Failur
 /// The ledger, what lies beside it, and the clock against its last call.
 pub fn books(global: &GlobalArgs, full: bool, now_ms: i64) -> Vec<Finding> {
     let Some(path) = ledger_path(global) else {
-        let said = "no place for it is known: neither HOME nor XDG_DATA_HOME is set";
+        let said = format!("no place for it is known: {NO_PLACE}");
         return vec![Finding::problem("ledger", said, "give one with --db FILE or LLMX_DB")];
     };
     let seen = match Ledger::glimpse(&path, full) {
