@@ -335,9 +335,6 @@ fn without_days(ledger: &Ledger, to: &Path) -> Ledger {
     open(to)
 }
 
-/// Sums and price of each group by its keys.
-type Groups = BTreeMap<Vec<Key>, (Tally, Option<Price>)>;
-
 /// Every record as the books hold it, and the prices in the order in which they were met.
 struct Naive {
     records: Vec<Record>,
