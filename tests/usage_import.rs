@@ -251,6 +251,27 @@ fn an_answer_of_claude_code_counts_once_at_its_last_usage() {
 }
 
 #[test]
+fn a_byte_order_mark_and_an_instant_in_other_letters_cost_no_row() {
+    for name in ["claude_code_resumed.jsonl", PARENT, "litellm.json", "litellm.csv", "openai_usage.json"] {
+        let books = Books::new();
+        let marked = format!("\u{feff}{}", std::fs::read_to_string(fixture(name)).expect("text"));
+        let path = books.written(name, &marked);
+        let said = books.import(&[&path, "-j"]).run().exits(0).json();
+        let plain = Books::new().file(name, &[]);
+        assert_eq!(
+            (&said["total"]["new"], &said["total"]["broken"]),
+            (&plain["new"], &plain["broken"]),
+            "{name}: {said}"
+        );
+    }
+    let books = Books::new();
+    let row = |id: &str, start: &str| json!({"request_id": id, "call_type": "acompletion", "spend": 0.25, "model": "gpt-4o", "startTime": start});
+    let rows = json!([row("a", "2026-09-28 um 12 Uhr é"), row("b", "2026-09-28T12:00:00Z")]);
+    let said = books.import(&[&books.written("logs.json", &rows.to_string()), "-j"]).run().exits(0).json();
+    assert_eq!((&said["total"]["new"], &said["total"]["broken"]), (&json!(1), &json!(1)), "{said}");
+}
+
+#[test]
 fn an_answer_that_may_not_have_ended_is_left_for_the_next_import() {
     let now = jiff::Timestamp::now().to_string();
     let line = |stop: Value| {
@@ -287,6 +308,31 @@ fn codex_counts_what_a_total_grew_by_and_a_fork_only_what_is_its_own() {
         assert_eq!(books.query("SELECT sum(total_picos) || '' FROM settlement"), ["9750000000"]);
         assert_eq!(books.query("SELECT sum(reasoning) || '' FROM settlement"), ["90"]);
     }
+}
+
+#[test]
+fn a_counter_of_codex_that_began_anew_may_come_to_the_same_totals() {
+    let books = Books::new();
+    let count = |minute: u32, total: u64, last: u64| {
+        let counts = |input: u64| json!({"input_tokens": input, "output_tokens": 0});
+        json!({"timestamp": format!("2026-11-19T08:{minute:02}:00Z"), "type": "event_msg", "payload": {"type": "token_count",
+            "info": {"total_token_usage": counts(total), "last_token_usage": counts(last)}}})
+    };
+    let lines = [
+        json!({"timestamp": "2026-11-19T08:00:00Z", "type": "session_meta", "payload": {"id": "one", "cwd": "/shop"}}),
+        json!({"timestamp": "2026-11-19T08:00:00Z", "type": "turn_context", "payload": {"model": "gpt-5.4"}}),
+        count(1, 100, 100),
+        count(2, 300, 200),
+        count(3, 100, 100),
+        count(4, 300, 200),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let path = books.written("rollout.jsonl", &text);
+    for new in [4, 0] {
+        let said = books.import(&[&path, "-j"]).run().exits(0).json();
+        assert_eq!(said["total"]["new"], new, "{said}");
+    }
+    assert_eq!(books.query("SELECT sum(quantity) || '' FROM line WHERE meter = 'input'"), ["600"]);
 }
 
 #[test]

@@ -122,6 +122,8 @@ struct Session {
     folder: Option<String>,
     model: Option<String>,
     total: Option<Counts>,
+    /// How often the counter has begun anew: the same totals may come again then.
+    rounds: u32,
 }
 
 /// # Errors
@@ -213,16 +215,20 @@ impl Session {
         let grown = match before {
             // What a fork had used before its first line is its parent's.
             None if self.forked => last.unwrap_or(total),
-            before => total.since(before.unwrap_or_default()).or(last).unwrap_or(total),
+            before => total.since(before.unwrap_or_default()).unwrap_or_else(|| {
+                self.rounds += 1;
+                last.unwrap_or(total)
+            }),
         };
         if grown == Counts::default() {
             return None;
         }
         let Counts { input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, .. } = total;
+        let round = if self.rounds == 0 { String::new() } else { format!("@{}", self.rounds) };
         Some(Row {
             source: SOURCE,
             key: format!(
-                "{}:{input_tokens}/{cached_input_tokens}/{cache_write_input_tokens}/{output_tokens}/{}",
+                "{}:{input_tokens}/{cached_input_tokens}/{cache_write_input_tokens}/{output_tokens}/{}{round}",
                 self.owner, total.reasoning_output_tokens
             ),
             opened_ms: at_ms,

@@ -185,7 +185,8 @@ fn log(line: &Value) -> Option<Format> {
     if codex.contains(&kind) && line["payload"].is_object() {
         return Some(Format::Codex);
     }
-    let claude = line["sessionId"].is_string() && (line["message"].is_object() || line["uuid"].is_string());
+    // Many lines tell of the session alone (`queue-operation`, `mode`, `last-prompt`): a log may begin with them.
+    let claude = line["sessionId"].is_string();
     let other = [("summary", "leafUuid"), ("file-history-snapshot", "messageId")];
     let claude = claude || other.iter().any(|(name, field)| kind == *name && line[*field].is_string());
     claude.then_some(Format::ClaudeCode)
@@ -257,6 +258,10 @@ mod tests {
                 Some(Format::ClaudeCode),
             ),
             ("{\"type\":\"summary\",\"summary\":\"x\",\"leafUuid\":\"u\"}\n", Some(Format::ClaudeCode)),
+            (
+                "{\"type\":\"queue-operation\",\"operation\":\"enqueue\",\"timestamp\":\"t\",\"sessionId\":\"s\"}\n{\"parentUuid\"",
+                Some(Format::ClaudeCode),
+            ),
             (r#"{"timestamp":"t","type":"session_meta","payload":{"id":"x"}}"#, Some(Format::Codex)),
             (r#"[{"request_id":"a","call_type":"acompletion","spend":0.1}]"#, Some(Format::LiteLlmJson)),
             ("request_id,call_type,spend,model\n", Some(Format::LiteLlmCsv)),
