@@ -311,6 +311,40 @@ fn codex_counts_what_a_total_grew_by_and_a_fork_only_what_is_its_own() {
 }
 
 #[test]
+fn what_a_spawned_agent_of_codex_repeats_of_its_parent_is_the_parents() {
+    let (parent, child) = ("01a1f2d1-d400-7000-8000-000000000001", "01a1f3ad-8e00-7000-8000-000000000003");
+    let spawned = json!({"subagent": {"thread_spawn": {"parent_thread_id": parent, "depth": 1}}});
+    let meta = |id: &str, source: Value| json!({"type": "session_meta", "payload": {"id": id, "cwd": "/shop", "source": source}});
+    let turn = json!({"type": "turn_context", "payload": {"model": "gpt-5.4"}});
+    // The child was born at 12:00.
+    let begun = json!({"type": "event_msg", "payload": {"type": "task_started", "started_at": 1_795_089_700}});
+    let count = |time: &str, total: u64, last: u64| {
+        let counts = |input: u64| json!({"input_tokens": input, "output_tokens": 0});
+        json!({"timestamp": format!("2026-11-19T{time}:00Z"), "type": "event_msg", "payload": {"type": "token_count",
+            "info": {"total_token_usage": counts(total), "last_token_usage": counts(last)}}})
+    };
+    let history = [count("08:01", 100, 100), count("08:02", 300, 200)];
+    let first = [&[meta(parent, json!("cli")), turn.clone()], &history[..]].concat();
+    let own = [begun, turn.clone(), count("12:01", 450, 150)];
+    for copied in [vec![turn.clone()], vec![meta(parent, json!("cli")), turn.clone()]] {
+        let second = [vec![meta(child, spawned.clone())], copied, history.to_vec(), own.to_vec()].concat();
+        for order in [[&first, &second], [&second, &first]] {
+            let books = Books::new();
+            for lines in order {
+                let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+                books.import(&[&books.written("rollout.jsonl", &text)]).run().exits(0);
+            }
+            assert_eq!(
+                books.query("SELECT group_concat(quantity) FROM line WHERE meter = 'input' ORDER BY 1"),
+                ["100,200,150"]
+            );
+            let sessions = "SELECT DISTINCT session FROM call ORDER BY session";
+            assert_eq!(books.query(sessions), [parent, child]);
+        }
+    }
+}
+
+#[test]
 fn a_counter_of_codex_that_began_anew_may_come_to_the_same_totals() {
     let books = Books::new();
     let count = |minute: u32, total: u64, last: u64| {
