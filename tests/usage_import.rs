@@ -669,3 +669,120 @@ fn an_imported_sum_is_priced_again_as_it_was() {
     let said = books.llmx(&["ledger", "reprice", "-j"]).run().exits(0).json();
     assert_eq!(said["total"]["change_usd"], "0", "{}", said["by_cause"]);
 }
+
+/// Rows of an export of calls.
+fn rows_of(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn two_machines_books_become_one_and_nothing_is_counted_twice() {
+    let there = Books::new();
+    // Local servers give every answer one id.
+    there.own("openai/gpt-4o", "chatcmpl-always-the-same-id", DAY_MS);
+    for model in ["sim/lorem?tokens=40&usd_in=3&usd_out=15", "sim/echo", "sim/error?class=rate-limit"] {
+        there.llmx(&["chat", "-m", model, "--project", "=1+1", "--tag", "env=prod", "--retries", "0", "hi"]).run();
+    }
+    for name in ["claude_code.jsonl", "litellm.json", "llm.db"] {
+        if name == "llm.db" {
+            llm_log(&there.folder.path().join(name));
+            let path = there.folder.path().join(name);
+            there.import(&[path.to_str().expect("text")]).run().exits(0);
+        } else {
+            there.file(name, &[]);
+        }
+    }
+    let exported = |books: &Books, format: &str| {
+        books.llmx(&["usage", "export", "all", "--format", format]).run().exits(0).text().to_owned()
+    };
+    let mut sent = rows_of(&exported(&there, "jsonl"));
+    for format in ["jsonl", "csv"] {
+        let here = Books::new();
+        let path = here.written(&format!("there.{format}"), &exported(&there, format));
+        let said = here.import(&[&path, "-j"]).run().exits(0).json();
+        assert_eq!((&said["total"]["new"], &said["total"]["broken"]), (&json!(sent.len()), &json!(0)), "{said}");
+        // What came is what was sent, but for whose it is and how its amount came about here.
+        let mut came = rows_of(&exported(&here, "jsonl"));
+        for row in came.iter_mut().chain(&mut sent) {
+            if row["source"] == "llmx" {
+                row["source"] = json!("llmx-export");
+            }
+            // An imported row that took no time has no duration.
+            if row["total_ms"] == 0 {
+                row["total_ms"] = Value::Null;
+            }
+            if row["basis"] == "table" {
+                row["basis"] = json!("reported");
+                row["table_usd"] = row["cost_usd"].clone();
+            }
+        }
+        assert_eq!(came, sent, "{format}");
+        here.are_whole();
+        let before = here.dump();
+        let again = here.import(&[&path, "-j"]).run().exits(0).json();
+        assert_eq!(again["total"]["already_there"], json!(sent.len()), "{again}");
+        // Back where they came from, they are known by their ids.
+        let back = there.written(&format!("back.{format}"), &exported(&here, format));
+        let said = there.import(&[&back, "-j"]).run().exits(0).json();
+        assert_eq!((&said["total"]["new"], &said["total"]["same_as_own"]), (&json!(0), &json!(sent.len())), "{said}");
+        // And the log of another tool that stands in both is one log.
+        let said = here.file("claude_code.jsonl", &[]);
+        assert_eq!((&said["new"], &said["same_as_own"]), (&json!(0), &json!(3)), "{said}");
+        assert_eq!(here.dump(), before);
+    }
+}
+
+#[test]
+fn a_call_of_other_books_is_corrected_where_it_was_there_and_left_out_while_it_is_open() {
+    let there = Books::new();
+    there.own("openai/gpt-4o", "chatcmpl-of-our-own-000001", DAY_MS);
+    let row = there.llmx(&["usage", "export", "all", "--format", "jsonl"]).run().exits(0).lines().remove(0);
+    let with = |changes: Value| {
+        let mut row = row.clone();
+        row["id"] = json!("01a1f2d1-d400-7000-8000-0000000000aa");
+        for (name, value) in changes.as_object().expect("changes") {
+            row[name] = value.clone();
+        }
+        row
+    };
+    let here = Books::new();
+    let read = |row: Value| here.import(&[&here.written("row.jsonl", &format!("{row}\n")), "-j"]).run().exits(0).json();
+    let none = json!({"finished": null, "cost_usd": null, "cost_picos": null, "at_most_usd": null, "basis": null});
+    assert_eq!(read(with(none))["total"]["unfinished"], 1);
+    let tagged = json!({"tags": {"env": "prod", "no key": "x", "empty": ""}});
+    assert_eq!(read(with(tagged))["total"]["usd"], "0.5");
+    assert_eq!(here.query("SELECT tags FROM call"), ["{\"env\":\"prod\"}"]);
+    let dearer =
+        json!({"cost_usd": "0.75", "cost_picos": 750_000_000_000_i64, "at_most_usd": "0.75", "corrected": true});
+    for corrected in [1, 0] {
+        let said = read(with(dearer.clone()));
+        assert_eq!(said["total"]["corrected"], corrected, "{said}");
+    }
+    // An older export takes nothing back.
+    assert_eq!(read(with(json!({})))["total"]["already_there"], 1);
+    assert_eq!(here.query("SELECT total_picos || '' FROM correction"), ["750000000000"]);
+    here.are_whole();
+    for (wrong, why) in [
+        (json!({"cost_picos": 1}), "cost_usd and cost_picos"),
+        (json!({"cost_usd": "-0.5", "cost_picos": -500_000_000_000_i64}), "no amount"),
+        (json!({"cost_usd": null, "cost_picos": null}), "basis reported"),
+        (json!({"at_most_usd": "0.1"}), "below"),
+        (json!({"schema": 2}), "schema 2"),
+        (json!({"source": "openai-usage"}), "openai-usage itself"),
+        (json!({"id": "two\nlines"}), "no name"),
+        (json!({"corrected": null}), "no corrected"),
+    ] {
+        let said = read(with(wrong));
+        let problem = said["problems"][0]["why"].as_str().unwrap_or_default().to_owned();
+        assert!(said["total"]["broken"] == 1 && problem.contains(why), "{why}: {said}");
+    }
+}
+
+#[test]
+fn what_llmx_exports_and_does_not_read_says_what_to_export() {
+    let books = Books::new();
+    books.own("openai/gpt-4o", "chatcmpl-of-our-own-000001", DAY_MS);
+    let lines = books.llmx(&["usage", "export", "all", "--lines"]).run().exits(0);
+    books.import(&[&books.written("lines.csv", lines.text())]).run().exits(2).says(&["without --lines"]);
+    books.import(&[&books.written("calls.parquet", "PAR1...")]).run().exits(2).says(&[".jsonl"]);
+}

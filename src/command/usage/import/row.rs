@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::exported::Booked;
 use crate::domain::failure::Failure;
 use crate::domain::usage::{Meter, Usage};
 use crate::pricing::Moment;
@@ -61,6 +62,8 @@ pub struct Row {
 #[derive(Debug)]
 pub enum Found {
     Row(Box<Row>),
+    /// A call of other books, with its price.
+    Booked(Box<Booked>),
     /// A line or row (counted from 1) that cannot be read, and why.
     Broken(u64, String),
 }
