@@ -136,10 +136,13 @@ pub(super) fn is_unknown(tally: &Tally) -> bool {
     tally.calls > 0 && tally.unpriced >= tally.calls && tally.picos == 0
 }
 
-/// `part` of `whole` as a share: `43%`.
-pub(super) fn share(part: i128, whole: i128) -> String {
+/// What sums are of the whole: `43%`. Where nothing is known of their amount, nobody can say.
+pub(super) fn share(tally: &Tally, whole: i128) -> String {
+    if tally.is_empty() || is_unknown(tally) {
+        return NONE.to_owned();
+    }
     let whole = u128::try_from(whole).ok();
-    let share = u128::try_from(part).ok().zip(whole).and_then(|(part, whole)| percent(part, whole));
+    let share = u128::try_from(tally.picos).ok().zip(whole).and_then(|(part, whole)| percent(part, whole));
     share.map_or(NONE.to_owned(), |share| format!("{share}%"))
 }
 
@@ -149,8 +152,11 @@ pub(super) fn each(picos: i128, count: u64) -> Option<i128> {
     picos.checked_add(count / 2)?.checked_div(count)
 }
 
-/// Picodollars for a million tokens.
+/// Picodollars for a million tokens. `None` also where calls have no amount: their tokens are among the others.
 pub(super) fn per_million(row: &Row) -> Option<i128> {
+    if row.tally.unpriced > 0 {
+        return None;
+    }
     each(row.tally.picos.checked_mul(1_000_000)?, row.tokens())
 }
 
@@ -337,7 +343,7 @@ pub(super) fn to_date(month: &Month, currency: &Currency) -> Said {
     let breached = limit.is_some_and(|limit| month.tally.picos > limit);
     let of = month.budget.as_ref().map(|budget| {
         let limit = i128::from(budget.limit.picos);
-        let used = share(month.tally.picos, limit);
+        let used = share(&month.tally, limit);
         let over = if breached { format!(", over budget {}", one_line(&budget.name)) } else { String::new() };
         let months = if budget.zone == month.period.zone {
             String::new()

@@ -16,10 +16,22 @@ const LINE_BYTES_MAX: usize = 64 << 20;
 /// So much of a file is read at once.
 const PIECE: usize = 256 << 10;
 
+/// What editors and shells of Windows put before UTF-8; it belongs to no line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// The file from behind its byte order mark, where it has one.
+///
 /// # Errors
 /// `config` where the file cannot be opened.
 pub fn open(path: &Path) -> Result<BufReader<File>, Failure> {
-    File::open(path).map(|file| BufReader::with_capacity(PIECE, file)).map_err(|error| unreadable(path, &error))
+    let opened = File::open(path).and_then(|file| {
+        let mut file = BufReader::with_capacity(PIECE, file);
+        if file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            file.consume(BYTE_ORDER_MARK.len());
+        }
+        Ok(file)
+    });
+    opened.map_err(|error| unreadable(path, &error))
 }
 
 #[must_use]
