@@ -1,5 +1,6 @@
 //! `llmx usage`: what was spent, by whom and on what, and what comes of it.
 
+mod absent;
 pub mod asked;
 pub mod budgets;
 pub mod explain;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::record::Price;
 use crate::domain::spend::currency::Currency;
 use crate::domain::spend::period::{Period, week};
-use crate::domain::spend::report::{Before, Month, Report, Row, What, iso_week};
+use crate::domain::spend::report::{Absent, Before, Month, Report, Row, What, iso_week};
 use crate::domain::spend::{Dimension, Key, Tally, percent};
 use crate::domain::untrusted::one_line;
 
@@ -392,6 +392,9 @@ pub(super) fn nothing(report: &Report) -> Vec<String> {
             "try: llmx chat -m sim/echo \"hello\"   (no key, no cost, nothing is sent)".to_owned(),
         ],
         Some((first, last)) => {
+            if let Some(absent) = &report.absent {
+                return missing(absent);
+            }
             let within = first < report.period.after && last >= report.period.first;
             let no = match (report.filter.is_empty(), within) {
                 (false, _) => "No call of these days fits the filter.",
@@ -401,4 +404,20 @@ pub(super) fn nothing(report: &Report) -> Vec<String> {
             vec![no.to_owned(), format!("try: llmx usage {days}   (the days that have calls)")]
         }
     }
+}
+
+/// So many values are named.
+const NAMED_MAX: usize = 6;
+
+fn missing(Absent { dimension, value, there }: &Absent) -> Vec<String> {
+    let distance = |known: &&String| strsim::damerau_levenshtein(known, value);
+    let near = there.iter().min_by_key(distance).filter(|known| distance(known) <= value.chars().count().div_ceil(3));
+    let meant = near.map(|known| format!("did you mean {}? ", one_line(known))).unwrap_or_default();
+    let more = there.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named: Vec<String> = there.iter().take(NAMED_MAX).map(|known| one_line(known)).collect();
+    vec![
+        format!("No call of these days has {dimension} {}.", one_line(value)),
+        format!("try: {meant}their {dimension} is {}{more}", named.join(", ")),
+    ]
 }

@@ -100,6 +100,7 @@ fn report(days: Vec<Group>, by: &[Dimension]) -> Report {
         month: None,
         currency: Currency::default(),
         known: None,
+        absent: None,
         period,
     }
 }
