@@ -36,7 +36,13 @@ pub fn open(path: &Path) -> Result<BufReader<File>, Failure> {
 
 #[must_use]
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(ErrorClass::Config, format!("{} cannot be read: {error}", path.display()))
+    let failure = Failure::new(ErrorClass::Config, format!("{} cannot be read: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            failure.advise("name a log or an export, or the folder of them: `llmx usage import --help` has where each tool keeps its own")
+        }
+        _ => failure,
+    }
 }
 
 /// Hands out the lines that are not blank, with their numbers; `None` for a line that is too long to be read.
@@ -211,7 +217,7 @@ pub fn records(
             Ok(false) => return Ok(()),
             Ok(true) => take(line, Ok(Record { columns: &columns, fields: &fields }))?,
             Err(error) if error.is_io_error() => {
-                return Err(Failure::new(ErrorClass::Config, format!("{} cannot be read: {error}", path.display())));
+                return Err(unreadable(path, &error.into()));
             }
             Err(error) => take(line, Err(error.to_string()))?,
         }
