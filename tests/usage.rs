@@ -107,6 +107,13 @@ fn empty_days_are_kept_and_an_empty_period_says_where_the_calls_are() {
 }
 
 #[test]
+fn work_that_stands_behind_a_flag_is_told_where_it_belongs() {
+    let books = Books::new();
+    books.usage(&["-z", "UTC", "explain", "today"]).run().exits(2);
+    books.usage(&["-z", "UTC", "forecast"]).run().exits(2).says(&["llmx usage forecast …"]);
+}
+
+#[test]
 fn a_value_that_no_call_has_is_named_with_what_is_near_to_it() {
     let books = Books::filled();
     let said = |filter: &str| books.report(&["--where", filter]).text().to_owned();

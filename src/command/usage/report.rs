@@ -48,7 +48,7 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
     #[command(flatten)]
-    asked: AskedArgs,
+    pub asked: AskedArgs,
     /// What to group by, one or two: day, model, project, tag:KEY, …
     #[arg(short, long, value_name = "DIMENSION[,SECOND]", default_value = "day")]
     by: String,
