@@ -24,6 +24,6 @@ pub struct Cli {
 
 impl From<Cli> for Command {
     fn from(cli: Cli) -> Command {
-        cli.command.unwrap_or_else(|| Command::Chat(Box::new(cli.chat)))
+        cli.command.unwrap_or_else(|| Command::Chat(cli.chat.into()))
     }
 }
