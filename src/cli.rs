@@ -24,6 +24,6 @@ pub struct Cli {
 
 impl From<Cli> for Command {
     fn from(cli: Cli) -> Command {
-        cli.command.unwrap_or_else(|| Command::Bare(Box::new(cli.chat)))
+        cli.command.unwrap_or_else(|| Command::Bare(cli.chat.into()))
     }
 }

@@ -17,10 +17,12 @@ pub fn run(args: &ChatArgs, tree: fn() -> Command) -> Result<u8, Failure> {
     match words.as_slice() {
         [] if std::env::args_os().len() == 1 && std::io::stdin().is_terminal() => return Err(nothing()),
         [] => {}
-        ["help", named @ ..] if are_commands(named, &tree()) => {
+        ["help", named @ ..] if are_commands(named, tree()) => {
             let line = ["llmx"].iter().chain(named).chain(&["--help"]);
             tree().get_matches_from(line);
         }
+        // A quoted prompt is one word with spaces.
+        [first, ..] if first.contains(char::is_whitespace) => {}
         [first, rest @ ..] => {
             if let Some(failure) = refused(first, rest.is_empty(), &tree()) {
                 return Err(failure);
@@ -35,11 +37,13 @@ fn nothing() -> Failure {
         .advise("llmx chat -m sim/echo \"hello\"   (no key, no cost, nothing is sent); `llmx -h` lists the commands")
 }
 
-fn are_commands(named: &[&str], tree: &Command) -> bool {
-    named.iter().try_fold(tree, |below, name| below.find_subcommand(name)).is_some()
+fn are_commands(named: &[&str], mut tree: Command) -> bool {
+    // Commands below a command are there once it is built.
+    tree.build();
+    named.iter().try_fold(&tree, |below, name| below.find_subcommand(name)).is_some()
 }
 
-/// A first word that is a command, or nearly one. A quoted prompt is one word with spaces, and never looked at.
+/// A first word that is a command, or nearly one.
 fn refused(first: &str, is_alone: bool, tree: &Command) -> Option<Failure> {
     let known = |command: &&Command| !command.is_hide_set();
     let names: Vec<&str> = tree.get_subcommands().filter(known).map(Command::get_name).collect();
@@ -75,7 +79,7 @@ mod tests {
         }
         assert_eq!(meant("log", true).as_deref(), Some("logs"));
         assert_eq!(meant("models", false).as_deref(), Some("models"), "behind a flag");
-        for prompt in ["what", "that", "log", "Model", "why", "summarize", "compare these", "usage?!", "__complet"] {
+        for prompt in ["what", "that", "log", "Model", "why", "summarize", "usages?!", "__complet"] {
             assert_eq!(meant(prompt, false), None, "{prompt}");
         }
     }

@@ -12,6 +12,7 @@ pub mod desk;
 pub mod doctor;
 pub mod input;
 pub mod labels;
+pub mod later;
 pub mod ledger;
 pub mod logs;
 pub mod man;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::command::desk::env;
+use crate::command::later::Later;
 use crate::domain::failure::Failure;
 use crate::render::call;
 use crate::render::terminal::{self, Terminal};
@@ -59,43 +61,43 @@ Exit codes:
 pub enum Command {
     /// None was named.
     #[command(skip)]
-    Bare(Box<chat::ChatArgs>),
+    Bare(Later<chat::ChatArgs>),
     /// Send a prompt to a model and stream its answer
     #[command(after_help = AFTER_HELP)]
-    Chat(Box<chat::ChatArgs>),
+    Chat(Later<chat::ChatArgs>),
     /// Send one prompt to several models at once, and show their answers side by side with seconds and cost
     #[command(after_help = compare::AFTER_HELP)]
-    Compare(Box<compare::CompareArgs>),
+    Compare(Later<compare::CompareArgs>),
     /// List the providers and which of them have a credential here
-    Providers(providers::ProvidersArgs),
+    Providers(Later<providers::ProvidersArgs>),
     /// Say which credentials, models and regions work here, and what mends those that do not
     #[command(after_help = test_access::AFTER_HELP)]
-    TestAccess(Box<test_access::TestAccessArgs>),
+    TestAccess(Later<test_access::TestAccessArgs>),
     /// List models with their prices, show where a price comes from, check a table, bill usage
-    Models(models::ModelsArgs),
+    Models(Later<models::ModelsArgs>),
     /// List the routes, or show where a request would go and what it is expected to cost; nothing is sent
-    Route(route::RouteArgs),
+    Route(Later<route::RouteArgs>),
     /// List the calls that were made, or show one with its bill
-    Logs(logs::LogsArgs),
+    Logs(Later<logs::LogsArgs>),
     /// Limit what may be spent, and see where the limits stand
     #[command(after_help = budget::AFTER_HELP)]
-    Budget(budget::BudgetArgs),
+    Budget(Later<budget::BudgetArgs>),
     /// Say what was spent, by whom and on what, in a table or a file
     #[command(after_help = usage::report::AFTER_HELP)]
-    Usage(Box<usage::UsageArgs>),
+    Usage(Later<usage::UsageArgs>),
     /// Look after the ledger: check it, copy it, settle what was left open
-    Ledger(ledger::LedgerArgs),
+    Ledger(Later<ledger::LedgerArgs>),
     /// Print the script by which a shell completes llmx's commands, flags, models and names
     #[command(after_help = completions::AFTER_HELP)]
-    Completions(completions::CompletionsArgs),
+    Completions(Later<completions::CompletionsArgs>),
     /// Print the manual page, or write those of all commands into a folder
     #[command(after_help = man::AFTER_HELP)]
-    Man(man::ManArgs),
+    Man(Later<man::ManArgs>),
     /// What the scripts of `llmx completions` ask
     #[command(name = "__complete", hide = true)]
-    Complete(completions::CompleteArgs),
+    Complete(Later<completions::CompleteArgs>),
     /// Say what stands in the way here, in a form that can be pasted into a report; nothing is sent, nothing changed
-    Doctor(doctor::DoctorArgs),
+    Doctor(Later<doctor::DoctorArgs>),
 }
 
 /// What every subcommand understands.

@@ -5,6 +5,7 @@ mod book;
 mod claude_code;
 mod codex;
 mod detect;
+mod exported;
 mod litellm;
 mod llm;
 mod openai;
@@ -32,11 +33,13 @@ Formats, found out from what stands in a file:
   litellm      spend logs of LiteLLM, as CSV or as the JSON of /spend/logs
   openai       usage and cost exports: the JSON of /v1/organization/usage/completions and /costs, and the dashboard's CSV
   anthropic    usage and cost exports: the JSON of usage_report/messages and cost_report, and the Console's CSV
+  llmx         calls of other books, as `llmx usage export -o FILE.jsonl` (or .csv) wrote them there, with their ids and amounts
 
-A row is booked once, however often it is read. A call that llmx made itself is known by the provider's id. Sums (exports by
-day or hour) are left out where the books hold calls of the same provider, model and time, and the other way round;
---overlaps books them all the same. What a sum has grown by since it was read before is booked beside it. No budget counts
-imported rows; reports do, and name their source.
+A row is booked once, however often it is read. A call that llmx made itself is known by the provider's id, and in an export
+of llmx by its own. Sums (exports by day or hour) are left out where the books hold calls of the same provider, model and time,
+and the other way round; --overlaps books them all the same. What a sum has grown by since it was read before is booked beside
+it. Of an export of llmx, sums are not read: their own files are. No budget counts imported rows; reports do, and name their
+source.
 
 JSON (schema 1; amounts are decimal strings in USD):
   dry_run
@@ -136,6 +139,8 @@ fn own(asked: &str) -> Result<Vec<PathBuf>, Failure> {
 
 fn read(booker: &mut Booker<'_>, path: &Path, format: Format) -> Result<(), Failure> {
     let (source, reader): (&'static str, Reader) = match format {
+        Format::LlmxJson => (exported::SOURCE, exported::json),
+        Format::LlmxCsv => (exported::SOURCE, exported::csv),
         Format::ClaudeCode => (claude_code::SOURCE, claude_code::read),
         Format::Codex => (codex::SOURCE, codex::read),
         Format::Llm => (llm::SOURCE, llm::read),

@@ -36,7 +36,7 @@ A call is in one part at most: the first of these that fits claims it.
   stopped    the user or the reader went away: perhaps of use, not in the sum
 
 JSON (schema 1; amounts are decimal strings in USD, null is unknown):
-  made_ms, period {from, to, zone, label}, filter, within_ms, calls, booked_usd, simulated, without_text, lost_usd
+  made_ms, period {from, to, zone, label}, filter, within_ms, calls, booked_usd, unpriced, simulated, without_text, lost_usd
   parts          [{kind, lost, calls, usd, unknown, uncertain, top [{id, opened, opened_ms, model, project, usd, why}]}]";
 
 /// A cache that expired longer ago, in lifetimes, was not rebuilt but built.
@@ -77,6 +77,7 @@ pub fn run(args: &WasteArgs) -> Result<u8, Failure> {
         within_ms,
         calls: 0,
         picos: 0,
+        unpriced: 0,
         simulated: 0,
         without_text: 0,
         parts: Kind::ALL.map(|kind| (kind, Part::default())),
@@ -92,6 +93,7 @@ pub fn run(args: &WasteArgs) -> Result<u8, Failure> {
         if record.settled.is_some() {
             waste.calls += record.requests;
             waste.picos += record.total().map_or(0, |total| i128::from(total.picos));
+            waste.unpriced += if record.total().is_none() { record.requests } else { 0 };
             waste.without_text += if beside.has_text { 0 } else { record.requests };
         }
         let call = Consumed::of(&record, row);

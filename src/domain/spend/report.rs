@@ -36,6 +36,17 @@ pub struct Report {
     pub currency: Currency,
     /// When the first and the last call of the ledger were opened, whatever the question.
     pub known: Option<(i64, i64)>,
+    /// Why nothing fits the filter, where that can be said.
+    pub absent: Option<Absent>,
+}
+
+/// What a filter wants to be there, and no call of the period has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    pub dimension: Dimension,
+    pub value: String,
+    /// What its calls have instead, by cost.
+    pub there: Vec<String>,
 }
 
 /// A group, or several that are shown as one.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::exported::Booked;
 use crate::domain::failure::Failure;
 use crate::domain::usage::{Meter, Usage};
 use crate::pricing::Moment;
@@ -61,6 +62,8 @@ pub struct Row {
 #[derive(Debug)]
 pub enum Found {
     Row(Box<Row>),
+    /// A call of other books, with its price.
+    Booked(Box<Booked>),
     /// A line or row (counted from 1) that cannot be read, and why.
     Broken(u64, String),
 }
@@ -80,7 +83,8 @@ pub fn instant(text: &str) -> Option<i64> {
     }
     let text = text.strip_suffix("UTC").map_or(text, str::trim_end);
     // PostgreSQL writes `+00`.
-    let short = text.len() > 13 && text[text.len().saturating_sub(3)..].starts_with(['+', '-']);
+    let end = text.get(text.len().saturating_sub(3)..).unwrap_or_default();
+    let short = text.len() > 13 && end.starts_with(['+', '-']);
     let text = if short { format!("{text}:00") } else { text.to_owned() };
     Moment::parse(&text).map(|moment| moment.ms)
 }
@@ -169,7 +173,8 @@ mod tests {
             assert_eq!(instant(text), Some(noon), "{text}");
         }
         assert_eq!(instant("2026-09-28"), Some(noon - 43_200_000));
-        for wrong in ["", "yesterday", "12:00", "-5", "2026-13-01"] {
+        for wrong in ["", "yesterday", "12:00", "-5", "2026-13-01", "2026-09-28 12:00 Uhr é", "昨日昨日昨日昨日昨"]
+        {
             assert_eq!(instant(wrong), None, "{wrong}");
         }
     }
