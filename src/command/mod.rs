@@ -1,6 +1,7 @@
 //! One file per subcommand: arguments in, report out, an exit code at the end.
 
 pub mod args;
+pub mod bare;
 pub mod budget;
 pub mod calling;
 pub mod chat;
@@ -58,6 +59,9 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// None was named.
+    #[command(skip)]
+    Bare(Later<chat::ChatArgs>),
     /// Send a prompt to a model and stream its answer
     #[command(after_help = AFTER_HELP)]
     Chat(Later<chat::ChatArgs>),
@@ -136,6 +140,7 @@ pub enum Colour {
 pub fn run(command: Command, tree: fn() -> clap::Command) -> u8 {
     terminal::tell_panics();
     let done = match command {
+        Command::Bare(args) => bare::run(&args, tree),
         Command::Chat(args) => chat::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Providers(args) => providers::run(&args),

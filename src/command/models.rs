@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::command::desk::{Desk, env};
+use crate::command::logs::note;
 use crate::command::{GlobalArgs, colour, config};
 use crate::domain::bill::Outcome;
 use crate::domain::failure::{ErrorClass, Failure};
@@ -146,6 +147,11 @@ fn list(args: &ListArgs) -> Result<u8, Failure> {
                 lines.push(line(&prices, table, key));
             }
         }
+    }
+    if lines.is_empty() && !args.json {
+        let words = args.text.join(" ");
+        note(&format!("no model in the price table has \"{words}\" in its name; -m takes others, too"), &args.global);
+        return Ok(0);
     }
     let text = if args.json { format!("{}\n", face::list(&lines)) } else { face::table(&lines) };
     print(&args.global, &text, 0)
