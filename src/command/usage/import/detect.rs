@@ -33,7 +33,7 @@ pub enum Format {
 pub const NAMES: [&str; 6] = ["claude-code", "codex", "llm", "litellm", "openai", "anthropic"];
 
 impl Format {
-    const ALL: [Format; 13] = [
+    pub const ALL: [Format; 13] = [
         Format::ClaudeCode,
         Format::Codex,
         Format::Llm,
@@ -86,7 +86,9 @@ impl Format {
         }
     }
 
-    fn is_table(self) -> bool {
+    /// Rows below a header, not JSON.
+    #[must_use]
+    pub fn is_table(self) -> bool {
         matches!(
             self,
             Format::LiteLlmCsv
