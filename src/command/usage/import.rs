@@ -1,16 +1,16 @@
 //! `llmx usage import`: what other tools have spent, read into the books, each call once.
 
 mod anthropic;
-mod book;
+pub mod book;
 mod claude_code;
 mod codex;
-mod detect;
+pub mod detect;
 mod exported;
 mod litellm;
 mod llm;
 mod openai;
-mod report;
-mod row;
+pub mod report;
+pub mod row;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -149,7 +149,18 @@ fn own(asked: &str) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn read(booker: &mut Booker<'_>, path: &Path, format: Format) -> Result<(), Failure> {
-    let (source, reader): (&'static str, Reader) = match format {
+    let (source, reader) = reader(format);
+    booker.begin(source);
+    reader(path, &mut |found| booker.take(path, source, found))
+}
+
+/// Reads a file of one format, and hands over what it finds.
+pub type Reader = fn(&Path, row::Take<'_>) -> Result<(), Failure>;
+
+/// What reads a format, and what the books name as the origin of its rows.
+#[must_use]
+pub fn reader(format: Format) -> (&'static str, Reader) {
+    match format {
         Format::LlmxJson => (exported::SOURCE, exported::json),
         Format::LlmxCsv => (exported::SOURCE, exported::csv),
         Format::ClaudeCode => (claude_code::SOURCE, claude_code::read),
@@ -165,9 +176,5 @@ fn read(booker: &mut Booker<'_>, path: &Path, format: Format) -> Result<(), Fail
         Format::AnthropicUsageCsv => (anthropic::USAGE, anthropic::usage_csv),
         Format::AnthropicCostJson => (anthropic::COST, anthropic::cost_json),
         Format::AnthropicCostCsv => (anthropic::COST, anthropic::cost_csv),
-    };
-    booker.begin(source);
-    reader(path, &mut |found| booker.take(path, source, found))
+    }
 }
-
-type Reader = fn(&Path, row::Take<'_>) -> Result<(), Failure>;
