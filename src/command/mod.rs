@@ -1,6 +1,7 @@
 //! One file per subcommand: arguments in, report out, an exit code at the end.
 
 pub mod args;
+pub mod bare;
 pub mod budget;
 pub mod calling;
 pub mod chat;
@@ -49,15 +50,18 @@ Examples:
   llmx chat -m bedrock@eu-west-1/eu.anthropic.claude-sonnet-4-6 -a scan.pdf \"Sum it up\" -j
 
 Exit codes:
-  0 ok                          6 network, timeout, unreadable or cut answer, provider down
+  0 ok                          6 network, timeout, cut or unreadable answer
   1 invalid request, other      7 refused by the model or a filter
   2 wrong usage or settings     8 stopped by a budget
   3 no or rejected credential   9 some models failed
-  4 no access, no such model    10 the answer does not fit the schema, nothing to extract
+  4 no access, no such model    10 no fit to the schema, nothing to extract
   5 rate limit or quota         129, 130, 143 signals; 141 the reader went away";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// None was named.
+    #[command(skip)]
+    Bare(Later<chat::ChatArgs>),
     /// Send a prompt to a model and stream its answer
     #[command(after_help = AFTER_HELP)]
     Chat(Later<chat::ChatArgs>),
@@ -136,6 +140,7 @@ pub enum Colour {
 pub fn run(command: Command, tree: fn() -> clap::Command) -> u8 {
     terminal::tell_panics();
     let done = match command {
+        Command::Bare(args) => bare::run(&args, tree),
         Command::Chat(args) => chat::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Providers(args) => providers::run(&args),
