@@ -73,7 +73,7 @@ fn days(period: &Period, models: &[&str]) -> Vec<Group> {
                 at_most: picos,
                 ..Tally::default()
             };
-            groups.push(Group { keys: vec![Key::Date(day), text(model)], tally, price: Some(price(model)) });
+            groups.push(Group { keys: vec![Key::Date(day), text(model)], tally, price: Some(price(model).into()) });
         }
     }
     groups

@@ -759,7 +759,7 @@ fn models(report: &Report) -> String {
             figure(&cost(&row.tally, &report.currency), &marks(&row.tally, &report.currency), known),
             figure(&tell::share(&row.tally, report.total.picos), "", known),
             figure(&each_told, "", each),
-            escaped(&tell::source(row.price.as_ref())),
+            escaped(&tell::source(row.price.as_deref())),
             name(&entry)
         );
     }

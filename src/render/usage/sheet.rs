@@ -268,7 +268,7 @@ fn millions(report: &Report, rows: &[&Row]) -> Column {
 }
 
 fn sources(rows: &[&Row]) -> Column {
-    let source = |row: &&Row| if row.key().is_some() { tell::source(row.price.as_ref()) } else { String::new() };
+    let source = |row: &&Row| if row.key().is_some() { tell::source(row.price.as_deref()) } else { String::new() };
     Column {
         head: "price source",
         room: 3,

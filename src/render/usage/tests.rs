@@ -1,5 +1,7 @@
 //! Reports as they are shown: the screens at each width, the files, and what no figure may become.
 
+use std::sync::Arc;
+
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{View, csv, json, markdown, table};
@@ -66,14 +68,14 @@ fn week() -> Vec<Group> {
                 at_most: usd(dollars),
                 ..Tally::default()
             },
-            price: Some(Price {
+            price: Some(Arc::new(Price {
                 table: "bundled".to_owned(),
                 version: "1".to_owned(),
                 sha256: String::new(),
                 entry: (*model).to_owned(),
                 row_from: None,
                 checked: Some("2026-11-20".to_owned()),
-            }),
+            })),
         })
         .collect();
     groups.sort_by(|one, other| one.keys.cmp(&other.keys));
