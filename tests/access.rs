@@ -19,7 +19,7 @@ use llmx::wire::contract::Dialect;
 use serde_json::{Value, json};
 
 /// Longest that the cloud waits for other requests.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One request as the cloud sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -311,7 +311,7 @@ fn the_exit_code_is_the_failures_own_where_all_fail_alike() {
 fn a_model_that_never_answers_does_not_hold_up_the_others() {
     let cloud = Cloud::new(0, cloud);
     let models = [NOVA, HANG].map(model).join(",");
-    let config = format!("{}[limits]\nhead_ms = 300\n", config(&cloud));
+    let config = format!("{}[limits]\nhead_ms = 2000\n", config(&cloud));
     let done = test(&cloud, &["-m", &models, "--json"]).config(&config).run().exits(9);
     assert_eq!(classes(&done.json()), [(model(NOVA), "ok".into()), (model(HANG), "timeout".into())]);
 }

@@ -233,5 +233,5 @@ fn a_collector_that_is_down_refuses_or_hangs_changes_neither_answer_nor_exit_cod
     let began = Instant::now();
     answered(ask(&hanging.url(), &["-v"])).says(&["did not take spans and metrics in time"]);
     let took = began.elapsed();
-    assert!((Duration::from_secs(2)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(2)..Duration::from_secs(30)).contains(&took), "{took:?}");
 }

@@ -99,6 +99,7 @@ fn report(period: Period, days: Vec<Group>, by: &[Dimension], groups: &[Group]) 
         month: None,
         currency: Currency::default(),
         known: None,
+        absent: None,
         period,
     }
 }

@@ -50,11 +50,11 @@ Examples:
   llmx chat -m bedrock@eu-west-1/eu.anthropic.claude-sonnet-4-6 -a scan.pdf \"Sum it up\" -j
 
 Exit codes:
-  0 ok                          6 network, timeout, unreadable or cut answer, provider down
+  0 ok                          6 network, timeout, cut or unreadable answer
   1 invalid request, other      7 refused by the model or a filter
   2 wrong usage or settings     8 stopped by a budget
   3 no or rejected credential   9 some models failed
-  4 no access, no such model    10 the answer does not fit the schema, nothing to extract
+  4 no access, no such model    10 no fit to the schema, nothing to extract
   5 rate limit or quota         129, 130, 143 signals; 141 the reader went away";
 
 #[derive(Debug, Subcommand)]

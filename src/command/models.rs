@@ -53,10 +53,14 @@ pub enum Action {
 const BILL_HELP: &str = "\
 One JSON object per line on stdin; unknown keys are ignored:
   {\"provider\": \"anthropic\", \"api\": \"messages\", \"model\": \"claude-opus-5-5\",
-   \"request_date\": \"2026-11-22T10:00:00Z\", \"context\": {\"processing\": \"batch\"}, \"usage\": {…as received…}}
+   \"request_date\": \"2026-11-22T10:00:00Z\", \"context\": {\"processing\": \"batch\"},
+   \"usage\": {…as received…}}
 
-context: service_tier, processing, speed, inference_geo, data_residency, location, region, endpoint, stream
-A line that cannot be read gives {\"error\": …, \"line\": n}, and the exit code 1 at the end.";
+context: service_tier, processing, speed, inference_geo, data_residency,
+location, region, endpoint, stream
+
+A line that cannot be read gives {\"error\": …, \"line\": n}, and the exit code 1
+at the end.";
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longest that the server or a test waits for the other side.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the server does after it has read a request, step by step. After the last step it closes the connection.
 #[derive(Debug, Clone, Default)]
@@ -95,9 +95,13 @@ impl Script {
         Script::events().piece(body).end()
     }
 
-    /// Bytes as they are, outside any framing.
+    /// Bytes as they are, outside any framing. Those that follow one another are written at once: between them no limit of
+    /// the peer can end, however slow this machine is.
     pub fn raw(mut self, bytes: impl AsRef<[u8]>) -> Script {
-        self.steps.push(Step::Write(bytes.as_ref().to_vec()));
+        match self.steps.last_mut() {
+            Some(Step::Write(before)) => before.extend_from_slice(bytes.as_ref()),
+            _ => self.steps.push(Step::Write(bytes.as_ref().to_vec())),
+        }
         self
     }
 
@@ -116,7 +120,10 @@ impl Script {
 
     /// Every byte of the body by itself.
     pub fn byte_by_byte(self, bytes: impl AsRef<[u8]>) -> Script {
-        bytes.as_ref().iter().fold(self, |script, byte| script.piece([*byte]))
+        bytes.as_ref().iter().fold(self, |mut script, byte| {
+            script.steps.push(Step::Write(script.framed(&[*byte])));
+            script
+        })
     }
 
     pub fn forever(mut self, bytes: impl AsRef<[u8]>) -> Script {

@@ -3,7 +3,9 @@
 
 mod amounts;
 mod answers;
+mod filters;
 mod frames;
+mod imports;
 mod periods;
 mod prices;
 mod routes;
@@ -36,6 +38,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pricing", run: prices::table },
     Target { name: "config", run: settings::config },
     Target { name: "routes", run: routes::route },
+    Target { name: "filter", run: filters::filter },
+    Target { name: "import", run: imports::text },
+    Target { name: "llm_log", run: imports::llm_log },
 ];
 
 /// Runs the target of this name.

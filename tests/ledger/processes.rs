@@ -1,6 +1,8 @@
 //! Many processes on one ledger, processes that are killed, and places that refuse.
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(unix)]
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Output};
 use std::time::Duration;
@@ -62,6 +64,26 @@ fn leases(path: &Path) -> Vec<String> {
     entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// Kills a process some time after it has said so many things of its calls (none: while it opens the ledger), since how fast
+/// it comes so far is this machine's affair; gives all that it said.
+#[cfg(unix)]
+fn killed(mut child: Child, said: u64, delay: Duration) -> Output {
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut stdout = Vec::new();
+    for _ in 0..BEFORE_WORK + said {
+        // A process that has ended says no more.
+        out.read_until(b'\n', &mut stdout).expect("reads");
+    }
+    std::thread::sleep(delay);
+    child.kill().expect("killed");
+    out.read_to_end(&mut stdout).expect("reads");
+    Output { stdout, ..child.wait_with_output().expect("it ended") }
+}
+
+/// Lines that the test harness of a process writes before its work begins.
+#[cfg(unix)]
+const BEFORE_WORK: u64 = 3;
+
 /// `LEDGER_KILLS` processes (default 200) are killed at random instants: while they open, migrate, reserve, settle, spill
 /// and take in. `LEDGER_SEED` repeats a run's delays.
 #[cfg(unix)]
@@ -87,11 +109,10 @@ fn whenever_a_process_is_killed_what_it_was_told_is_booked_and_nothing_twice() {
             let child = process(work, &path, &format!("k{n}"), 1_000).spawn().expect("starts");
             children.push((path, child));
         }
-        for (path, mut child) in children {
+        for (path, child) in children {
             random = next(random);
-            std::thread::sleep(Duration::from_micros(random % 20_000));
-            child.kill().expect("killed");
-            outcomes.entry(path).or_default().push(child.wait_with_output().expect("it ended"));
+            let (calls, delay) = (random % 4, Duration::from_micros(random / 4 % 20_000));
+            outcomes.entry(path).or_default().push(killed(child, calls, delay));
         }
         // Killed between the two moves of the spill.
         for path in outcomes.keys().filter(|path| path.with_extension("away").exists()) {

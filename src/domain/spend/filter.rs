@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
                     "~" => (true, false),
                     "!~" => (true, true),
                     _ => {
-                        let name = begin.rest.split(sign).next().unwrap_or_default();
+                        let name = begin.rest.strip_suffix(sign_at.rest).unwrap_or_default();
                         return Err(sign_at.wrong(
                             format!("\"{name}\" is a text and has no {sign}"),
                             "a text takes =, != (the whole) and ~, !~ (a part)",
@@ -286,14 +286,13 @@ impl<'a> Reader<'a> {
         if name == "tag" && self.rest.starts_with(':') {
             self.skip(1);
             let key_at = *self;
-            let key = if self.rest.starts_with(['"', '\'']) {
-                self.value()?
-            } else {
-                self.take(|character| !character.is_whitespace() && !"=!~<>\"',".contains(character)).to_owned()
+            let key = match self.quoted()? {
+                Some(key) => key,
+                None => self.take(|character| !character.is_whitespace() && !"=!~<>\"',".contains(character)),
             };
             return match key.is_empty() {
                 true => Err(key_at.wrong("the key of the tag is missing", "write tag:KEY=VALUE")),
-                false => Ok(Field::Text(TextField::Tag(key))),
+                false => Ok(Field::Text(TextField::Tag(key_at.plain(key)?))),
             };
         }
         if let Some((_, field)) = TEXTS.iter().find(|(known, _)| *known == name) {
@@ -336,16 +335,8 @@ impl<'a> Reader<'a> {
     /// A word, or what stands between quotes.
     fn value(&mut self) -> Result<String, Wrong> {
         let begin = *self;
-        let value = match self.rest.chars().next().filter(|quote| matches!(quote, '"' | '\'')) {
-            Some(quote) => {
-                self.skip(1);
-                let inner = self.take(|character| character != quote);
-                if self.rest.is_empty() {
-                    return Err(begin.wrong("this quote is not closed", format!("end the value with {quote}")));
-                }
-                self.skip(1);
-                inner
-            }
+        let value = match self.quoted()? {
+            Some(inner) => inner,
             None => self.take(|character| !character.is_whitespace() && !"\"',".contains(character)),
         };
         if value.is_empty() && begin.rest.len() == self.rest.len() {
@@ -354,10 +345,30 @@ impl<'a> Reader<'a> {
         if !self.rest.is_empty() && !self.rest.starts_with([',']) && !self.rest.starts_with(char::is_whitespace) {
             return Err(self.wrong("a blank or a comma is missing here", "put the whole value into quotes"));
         }
-        if value.contains(char::is_control) {
-            return Err(begin.wrong("a control character is in the value", "no name in the ledger has one"));
+        begin.plain(value)
+    }
+
+    /// What stands between quotes, where they begin here.
+    fn quoted(&mut self) -> Result<Option<&'a str>, Wrong> {
+        let begin = *self;
+        let Some(quote) = self.rest.chars().next().filter(|quote| matches!(quote, '"' | '\'')) else {
+            return Ok(None);
+        };
+        self.skip(1);
+        let inner = self.take(|character| character != quote);
+        if self.rest.is_empty() {
+            return Err(begin.wrong("this quote is not closed", format!("end the value with {quote}")));
         }
-        Ok(value.to_owned())
+        self.skip(1);
+        Ok(Some(inner))
+    }
+
+    /// A text that begins here, as the ledger may have it.
+    fn plain(&self, text: &str) -> Result<String, Wrong> {
+        match text.contains(char::is_control) {
+            true => Err(self.wrong("a control character is in the value", "no name in the ledger has one")),
+            false => Ok(text.to_owned()),
+        }
     }
 }
 
@@ -427,6 +438,10 @@ mod tests {
                 Clause::Number { field: NumberField::Cost, sign: Sign::More, value: 100_000_000_000 },
             ]
         );
+        assert_eq!(
+            Filter::parse("tag:\"a =b\"=c").expect("reads").clauses,
+            [text(TextField::Tag("a =b".into()), false, false, &["c"])]
+        );
         assert_eq!(Filter::parse(" ").expect("reads"), Filter::default());
         assert_eq!(Filter::parse("team=\"\"").expect("reads").clauses, [text(TextField::Team, false, false, &[""])]);
         assert_eq!(
@@ -469,6 +484,8 @@ mod tests {
             ("cost>1e99", 6, "cost>0.1"),
             ("input>-3", 7, "20K"),
             ("tag:=x", 5, "tag:KEY=VALUE"),
+            ("tag:\"a b=x", 5, "end the value with"),
+            ("tag:\u{1b}[2J=x", 5, "no name"),
             ("user='ö' =x", 10, "the fields are"),
             ("model=x'; DROP TABLE call; --", 8, "quotes"),
             ("project=pay OR 1=1", 13, "either"),

@@ -28,6 +28,9 @@ const GROWS_MS: i64 = 600_000;
 /// So many broken lines are shown; all are counted.
 const PROBLEMS_MAX: usize = 10;
 
+/// Longest reason that is shown, in characters: it may repeat what stands in the file.
+const WHY_MAX: usize = 200;
+
 /// What a row without a name of its provider is booked under, and one without a model.
 const UNKNOWN: &str = "unknown";
 
@@ -93,6 +96,7 @@ impl<'a> Booker<'a> {
             Found::Broken(at, why) => {
                 self.counts(source).broken += 1;
                 if self.report.problems.len() < PROBLEMS_MAX {
+                    let why = why.chars().take(WHY_MAX).collect();
                     self.report.problems.push(Problem { file: path.to_owned(), at, why });
                 }
                 Ok(())
@@ -222,7 +226,7 @@ impl<'a> Booker<'a> {
                 Fate::Overlaps => counts.overlaps += 1,
                 Fate::New => {
                     counts.new += 1;
-                    counts.requests += row.requests;
+                    counts.requests = counts.requests.saturating_add(row.requests);
                     match row.settlement.total {
                         Some(total) => counts.picos += i128::from(total.picos),
                         None => {

@@ -13,11 +13,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::row::{Found, Row, Take, instant, no_json, set_some, take_out};
+use super::row::{COUNT_MAX, Found, Row, Take, instant, no_json, set_some, take_out};
 use super::stream;
 use crate::domain::failure::Failure;
 use crate::domain::usage::{Meter, Usage};
@@ -91,11 +92,21 @@ struct Info {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Counts {
+    #[serde(deserialize_with = "counted")]
     input_tokens: u64,
+    #[serde(deserialize_with = "counted")]
     cached_input_tokens: u64,
+    #[serde(deserialize_with = "counted")]
     cache_write_input_tokens: u64,
+    #[serde(deserialize_with = "counted")]
     output_tokens: u64,
+    #[serde(deserialize_with = "counted")]
     reasoning_output_tokens: u64,
+}
+
+fn counted<'de, D: Deserializer<'de>>(json: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(json)?;
+    if count <= COUNT_MAX { Ok(count) } else { Err(D::Error::custom(format!("{count} is no count"))) }
 }
 
 impl Counts {

@@ -35,7 +35,7 @@ pub enum Format {
 pub const NAMES: [&str; 7] = ["claude-code", "codex", "llm", "litellm", "openai", "anthropic", "llmx"];
 
 impl Format {
-    const ALL: [Format; 15] = [
+    pub const ALL: [Format; 15] = [
         Format::LlmxJson,
         Format::LlmxCsv,
         Format::ClaudeCode,
@@ -93,7 +93,9 @@ impl Format {
         }
     }
 
-    fn is_table(self) -> bool {
+    /// Rows below a header, not JSON.
+    #[must_use]
+    pub fn is_table(self) -> bool {
         matches!(
             self,
             Format::LlmxCsv

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::row::{Found, Row, Take, count, instant, set_some, take_out};
+use super::row::{COUNT_MAX, Found, Row, Take, YEAR_10000_MS, count, instant, set_some, take_out};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::usage::{Meter, Usage};
 use crate::ledger::{ForeignError, LlmLog, LlmRow};
@@ -57,7 +57,10 @@ fn row(from: LlmRow) -> Result<Row, String> {
         source: SOURCE,
         key: from.id,
         opened_ms,
-        finished_ms: from.duration_ms.map(|duration| opened_ms.saturating_add(duration)),
+        finished_ms: from
+            .duration_ms
+            .and_then(|duration| opened_ms.checked_add(duration))
+            .filter(|ms| *ms < YEAR_10000_MS),
         provider,
         model,
         model_served: served.filter(|served| *served != from.model),
@@ -84,8 +87,17 @@ fn usage(from: &LlmRow) -> Result<Usage, String> {
         }
         Ok(None)
     };
-    let input = from.input_tokens.or(first(&["/prompt_tokens", "/input_tokens", "/promptTokenCount"])?);
-    let output = from.output_tokens.or(first(&["/completion_tokens", "/output_tokens", "/candidatesTokenCount"])?);
+    let own = |count: Option<u64>, name: &str| match count.filter(|count| *count > COUNT_MAX) {
+        Some(count) => Err(format!("{name}: {count} is no count")),
+        None => Ok(count),
+    };
+    let input =
+        own(from.input_tokens, "input_tokens")?.or(first(&["/prompt_tokens", "/input_tokens", "/promptTokenCount"])?);
+    let output = own(from.output_tokens, "output_tokens")?.or(first(&[
+        "/completion_tokens",
+        "/output_tokens",
+        "/candidatesTokenCount",
+    ])?);
     let mut usage = Usage::default();
     if let Some(mut input) = input {
         let inside = first(&[

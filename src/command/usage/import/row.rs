@@ -71,10 +71,17 @@ pub enum Found {
 /// Where a reader hands over what it finds.
 pub type Take<'a> = &'a mut dyn FnMut(Found) -> Result<(), Failure>;
 
-/// An instant in UTC milliseconds: RFC 3339, the same with a blank or without its zone (then UTC), a date, or seconds since
-/// 1970 (beyond the year 5138: milliseconds).
+/// 10000-01-01 00:00 UTC: no source dates anything so late.
+pub const YEAR_10000_MS: i64 = 253_402_300_800_000;
+
+/// An instant in UTC milliseconds before the year 10000: RFC 3339, the same with a blank or without its zone (then UTC), a
+/// date, or seconds since 1970 (beyond the year 5138: milliseconds).
 #[must_use]
 pub fn instant(text: &str) -> Option<i64> {
+    any_instant(text).filter(|ms| *ms < YEAR_10000_MS)
+}
+
+fn any_instant(text: &str) -> Option<i64> {
     let text = text.trim();
     let whole = text.split('.').next().unwrap_or(text);
     if !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -83,8 +90,8 @@ pub fn instant(text: &str) -> Option<i64> {
     }
     let text = text.strip_suffix("UTC").map_or(text, str::trim_end);
     // PostgreSQL writes `+00`.
-    let end = text.get(text.len().saturating_sub(3)..).unwrap_or_default();
-    let short = text.len() > 13 && end.starts_with(['+', '-']);
+    let zone = text.len().checked_sub(3).and_then(|at| text.get(at..));
+    let short = text.len() > 13 && zone.is_some_and(|zone| zone.starts_with(['+', '-']));
     let text = if short { format!("{text}:00") } else { text.to_owned() };
     Moment::parse(&text).map(|moment| moment.ms)
 }
@@ -118,7 +125,10 @@ pub fn count(value: &Value) -> Result<Option<u64>, String> {
     }
 }
 
-/// A count as tables write it (`12`, `12.0`, `1,204`).
+/// More than anything counts: beyond, JSON written by others is not exact any more.
+pub const COUNT_MAX: u64 = 1 << 53;
+
+/// A count as tables write it (`12`, `12.0`, `1,204`), at most [`COUNT_MAX`].
 ///
 /// # Errors
 /// What stands there instead.
@@ -127,7 +137,8 @@ pub fn number_of(text: &str) -> Result<u64, String> {
     let whole = plain.split_once('.').map_or(plain.as_str(), |(whole, rest)| {
         if rest.bytes().all(|byte| byte == b'0') { whole } else { plain.as_str() }
     });
-    whole.parse().map_err(|_| format!("{text:?} is no count"))
+    let count = whole.parse().ok().filter(|count| *count <= COUNT_MAX);
+    count.ok_or_else(|| format!("{text:?} is no count"))
 }
 
 /// Why a line is no JSON. Its number is said beside it, and is not the parser's, which counts in the line.
@@ -173,8 +184,16 @@ mod tests {
             assert_eq!(instant(text), Some(noon), "{text}");
         }
         assert_eq!(instant("2026-09-28"), Some(noon - 43_200_000));
-        for wrong in ["", "yesterday", "12:00", "-5", "2026-13-01", "2026-09-28 12:00 Uhr é", "昨日昨日昨日昨日昨"]
-        {
+        for wrong in [
+            "",
+            "yesterday",
+            "12:00",
+            "-5",
+            "2026-13-01",
+            "2026-09-28 in the morning é",
+            "昨日昨日昨日昨日昨",
+            "9999999999999999",
+        ] {
             assert_eq!(instant(wrong), None, "{wrong}");
         }
     }
@@ -183,7 +202,7 @@ mod tests {
     fn a_count_is_whole_and_never_guessed() {
         assert_eq!(number_of("1,204"), Ok(1204));
         assert_eq!(number_of("12.0"), Ok(12));
-        for wrong in ["", "-1", "1.5", "many"] {
+        for wrong in ["", "-1", "1.5", "many", "18446744073709551615"] {
             assert!(number_of(wrong).is_err(), "{wrong}");
         }
     }
