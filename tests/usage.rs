@@ -9,6 +9,7 @@ mod books;
 mod screens;
 
 use books::{Books, NIGHT};
+use common::binary::Llmx;
 use serde_json::Value;
 
 /// Picodollars of a decimal string.
@@ -16,6 +17,23 @@ fn picos(amount: &Value) -> i128 {
     let text = amount.as_str().expect("money is a string");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     format!("{whole}{fraction:0<12}").parse().expect("a decimal")
+}
+
+#[test]
+fn a_list_without_calls_says_whether_there_are_any() {
+    let logs = Llmx::new(&["logs"]).run().exits(0).prints("");
+    logs.says(&["no call was made yet: `llmx chat -m sim/echo hello`"]);
+    Llmx::new(&["logs", "--failed"]).run().exits(0).prints("").says(&["no call in the ledger fits"]);
+}
+
+#[test]
+fn a_group_in_the_place_of_a_period_is_told_how_it_is_asked_for() {
+    for (word, by) in [("daily", "day"), ("monthly", "month"), ("session", "session"), ("projects", "project")] {
+        let done = Llmx::new(&["usage", word]).run().exits(2).prints("");
+        done.says(&["no period", &format!("try: llmx usage month --by {by}")]);
+    }
+    let done = Llmx::new(&["usage", "blocks"]).run().exits(2);
+    assert!(!done.err.contains("--by"), "{}", done.err);
 }
 
 #[test]

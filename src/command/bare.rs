@@ -15,7 +15,7 @@ use crate::domain::failure::{ErrorClass, Failure};
 pub fn run(args: &ChatArgs, tree: fn() -> Command) -> Result<u8, Failure> {
     let words: Vec<&str> = args.input.prompt.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [] if std::env::args_os().len() == 1 && std::io::stdin().is_terminal() => return Err(nothing()),
+        [] if asks_nothing(args) => return Err(nothing()),
         [] => {}
         ["help", named @ ..] if are_commands(named, tree()) => {
             let line = ["llmx"].iter().chain(named).chain(&["--help"]);
@@ -30,6 +30,10 @@ pub fn run(args: &ChatArgs, tree: fn() -> Command) -> Result<u8, Failure> {
         }
     }
     chat::run(args)
+}
+
+fn asks_nothing(args: &ChatArgs) -> bool {
+    args.input.file.is_empty() && args.input.attach.is_empty() && std::io::stdin().is_terminal()
 }
 
 fn nothing() -> Failure {

@@ -305,7 +305,7 @@ impl Catalog {
             models => models.iter().take(4).map(named).collect(),
         };
         let failure = failure(format!("\"{wanted}\" is a provider, and a model of it must be named"));
-        Some(failure.advise(format!("say which: {}   (`llmx models {}/` lists more)", models.join(", "), row.id)))
+        Some(failure.advise(format!("say which, such as {}", models.join(", "))))
     }
 }
 
