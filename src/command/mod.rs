@@ -44,18 +44,24 @@ use crate::render::terminal::{self, Terminal};
 /// What `--help` says after the options.
 pub const AFTER_HELP: &str = "\
 Examples:
-  llmx chat -m sim/echo \"hello\"                      try it: no key, no cost, nothing is sent
+  llmx chat -m sim/echo \"hello\"       try it: no key, no cost, nothing is sent
   llmx chat -m openai/gpt-4o-mini \"Why is the sky blue?\"
   git diff | llmx chat -m anthropic/claude-sonnet-4-5 \"Review this change\"
   llmx chat -m bedrock@eu-west-1/eu.anthropic.claude-sonnet-4-6 -a scan.pdf \"Sum it up\" -j
 
 Exit codes:
-  0 ok                          6 network, timeout, cut or unreadable answer
-  1 invalid request, other      7 refused by the model or a filter
-  2 wrong usage or settings     8 stopped by a budget
-  3 no or rejected credential   9 some models failed
-  4 no access, no such model    10 no fit to the schema, nothing to extract
-  5 rate limit or quota         129, 130, 143 signals; 141 the reader went away";
+  0 ok
+  1 invalid request, other
+  2 wrong usage or settings
+  3 no or rejected credential
+  4 no access, no such model
+  5 rate limit or quota
+  6 network, timeout, unreadable or cut answer, provider down
+  7 refused by the model or a filter
+  8 stopped by a budget
+  9 some models failed
+  10 the answer does not fit the schema, nothing to extract
+  129, 130, 143 signals; 141 the reader went away";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
