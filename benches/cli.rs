@@ -108,6 +108,7 @@ fn one_shot(port: u16, table: &mut Table) -> Result<(), Box<dyn Error>> {
     let (whole, first_byte) = ("one-shot chat, ledger on", "process start → first byte");
     table.add(race.row(whole, CHAT, CURL, WALL, Some(Goal::Times(60))));
     table.add(race.row(whole, CHAT, HYPER, WALL, None));
+    table.add(race.row("one-shot chat, CPU", CHAT, CURL, CPU, None));
     table.add(race.row("one Bedrock call", BEDROCK, CHAT, WALL, Some(Goal::Beyond(0, Figure::millis(6)))));
     table.add(race.row(first_byte, CHAT, CURL, FIRST_BYTE, Some(Goal::Times(50))));
     table.add(race.row(first_byte, CHAT, HYPER, FIRST_BYTE, None));
