@@ -21,7 +21,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("reqwest", &["provider"], "sockets belong to the provider floor"),
     ("use aws_", &["provider/bedrock"], "the AWS SDK is one transport among others"),
     ("clap", &["cli.rs", "main.rs", "command"], "flags are types of the command line alone"),
-    ("std::env::", &["command/desk.rs", "ledger/owner.rs"], "the environment is read at one desk and handed in"),
+    ("std::env::", &["command/outside.rs", "ledger/owner.rs"], "the environment is read at one place and handed in"),
     ("io::stdout", &["render/terminal.rs"], "output is made, then written in one place"),
     ("io::stderr", &["render/terminal.rs"], "output is made, then written in one place"),
     ("SystemTime::now", &["provider", "command"], "pure rooms are told the time"),

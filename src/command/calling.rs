@@ -7,7 +7,8 @@ use crate::call::{Call, Caller, Guard, Persistence, Target};
 use crate::command::GlobalArgs;
 use crate::command::args::CallArgs;
 use crate::command::config::{self, Config, FallbackOn};
-use crate::command::desk::{self, Desk, env};
+use crate::command::desk::{self, Desk};
+use crate::command::outside::{env, now_ms};
 use crate::domain::budget::Purse;
 use crate::domain::chat::ChatRequest;
 use crate::domain::failure::Failure;
@@ -81,7 +82,7 @@ impl Calling {
             prices: &self.prices,
             ledger: &self.ledger,
             caller: &self.caller,
-            now: &desk::now_ms,
+            now: &now_ms,
         }
     }
 }

@@ -1,22 +1,22 @@
 //! Opens what commands need, each when it is asked for; nothing here is changed afterwards.
 
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::call::Caller;
 use crate::command::GlobalArgs;
 use crate::command::config::{Config, LimitsTable};
 #[cfg(feature = "otel")]
 use crate::command::otel;
+use crate::command::outside::{env, folder, now_ms};
 use crate::command::test_access::kept;
 use crate::command::trace;
 use crate::command::who::{Who, WhoArgs, who};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::domain::route;
-use crate::domain::secret::Secret;
 use crate::domain::window::Zone;
 use crate::ledger::{Ledger, Patience};
 use crate::provider::catalog::{Auth, Catalog, Row};
@@ -35,73 +35,12 @@ pub struct Desk {
     pub access: Option<PathBuf>,
 }
 
-/// A variable of the environment; blank counts as unset.
-#[must_use]
-pub fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
-}
-
-/// What stands in variables whose names say that it is secret.
-#[must_use]
-pub fn secrets() -> Vec<Secret> {
-    const SECRET: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
-    // A path, a number or a word stands in other texts by accident.
-    const SHORTEST: usize = 8;
-    let named = |name: &str| SECRET.iter().any(|word| name.to_uppercase().contains(word));
-    std::env::vars_os()
-        .filter(|(name, _)| name.to_str().is_some_and(named))
-        .filter_map(|(_, value)| Secret::new(value.to_str()?))
-        .filter(|secret| secret.expose().len() >= SHORTEST && !Path::new(secret.expose()).is_absolute())
-        .collect()
-}
-
-/// The folder in which llmx was started.
-#[must_use]
-pub fn folder() -> PathBuf {
-    std::env::current_dir().unwrap_or_default()
-}
-
-/// The program that runs, with its links resolved.
-#[must_use]
-pub fn program() -> Option<PathBuf> {
-    std::env::current_exe().ok()?.canonicalize().ok()
-}
-
-/// Every program of this name in the folders of `PATH`, in their order, with its links resolved, each once.
-#[must_use]
-pub fn programs(name: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = Vec::new();
-    for folder in std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()) {
-        if let Ok(program) = folder.join(name).canonicalize()
-            && program.is_file()
-            && !found.contains(&program)
-        {
-            found.push(program);
-        }
-    }
-    found
-}
-
-/// The system and the processor that this build is for.
-#[must_use]
-pub fn machine() -> String {
-    format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
-}
-
-/// UTC milliseconds since 1970.
-#[must_use]
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// What the configuration files say here.
 ///
 /// # Errors
 /// `config` for a file that cannot be read.
 pub fn config(global: &GlobalArgs) -> Result<Config, Failure> {
-    let folder = std::env::current_dir().unwrap_or_default();
-    Config::read(global.config.as_deref(), &folder, &env)
+    Config::read(global.config.as_deref(), &folder(), &env)
 }
 
 /// The books: at `--db` or `LLMX_DB`, else `ledger.db` in llmx's folder of the user's data. A wait for others is said on
@@ -167,8 +106,7 @@ pub fn zone(flag: Option<&str>) -> Result<Zone, Failure> {
 /// # Errors
 /// `config` for a name or tag that cannot be one.
 pub fn caller(command: &'static str, config: &Config, args: &WhoArgs) -> Result<Caller, Failure> {
-    let folder = std::env::current_dir().unwrap_or_default();
-    let Who { project, user, team, session, tags } = who(args, config, &folder, &env)?;
+    let Who { project, user, team, session, tags } = who(args, config, &folder(), &env)?;
     #[cfg(feature = "otel")]
     let witness = otel::witness(config);
     #[cfg(not(feature = "otel"))]

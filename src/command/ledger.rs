@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::command::desk::now_ms;
 use crate::command::logs::{note, opened, print};
+use crate::command::outside::now_ms;
 use crate::command::{GlobalArgs, reprice};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::instant::age;

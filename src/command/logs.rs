@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::command::compare::reopen;
-use crate::command::desk::{self, config, env, now_ms};
+use crate::command::desk::{self, config};
+use crate::command::outside::{env, now_ms};
 use crate::command::{GlobalArgs, colour};
 use crate::domain::comparison::{Comparison, Require, verdict};
 use crate::domain::failure::{ErrorClass, Failure};

@@ -19,6 +19,7 @@ pub mod man;
 pub mod models;
 #[cfg(feature = "otel")]
 pub mod otel;
+pub mod outside;
 pub mod providers;
 pub mod rebilled;
 pub mod reprice;
@@ -35,8 +36,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
-use crate::command::desk::env;
 use crate::command::later::Later;
+use crate::command::outside::env;
 use crate::domain::failure::Failure;
 use crate::render::call;
 use crate::render::terminal::{self, Terminal};

@@ -10,8 +10,9 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::command::desk::{Desk, env};
+use crate::command::desk::Desk;
 use crate::command::logs::note;
+use crate::command::outside::env;
 use crate::command::{GlobalArgs, colour, config};
 use crate::domain::bill::Outcome;
 use crate::domain::failure::{ErrorClass, Failure};

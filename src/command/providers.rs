@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::command::desk::{Desk, env, has_credential};
+use crate::command::desk::{Desk, has_credential};
+use crate::command::outside::env;
 use crate::command::{GlobalArgs, colour};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::report::Stop;

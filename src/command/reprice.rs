@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::command::desk::{Desk, env, now_ms};
+use crate::command::desk::Desk;
 use crate::command::logs::{note, opened, print};
+use crate::command::outside::{env, now_ms};
 use crate::command::rebilled::{Consumed, Rows, counted, is_simulated, lines};
 use crate::command::{GlobalArgs, config};
 use crate::domain::bill::{Basis, Bill, Outcome};

@@ -13,7 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-use crate::command::desk::{self, env};
+use crate::command::outside::{env, secrets};
 use crate::command::{GlobalArgs, colour};
 use crate::domain::untrusted::one_line;
 use crate::provider::key;
@@ -44,7 +44,7 @@ pub fn begin(global: &GlobalArgs) {
     let lines = Lines { began: Instant::now(), wanted, colour: terminal.err.colour };
     if tracing::subscriber::set_global_default(Registry::default().with(lines)).is_ok() {
         terminal::listen();
-        desk::secrets().iter().for_each(key::remember);
+        secrets().iter().for_each(key::remember);
     }
 }
 

@@ -10,7 +10,7 @@ use super::error::LedgerError;
 use super::files::{is_remote, make_file};
 
 /// `llmx` in ASCII: a file of another program is not touched.
-pub(super) const APPLICATION_ID: i64 = 0x6C6C_6D78;
+const APPLICATION_ID: i64 = 0x6C6C_6D78;
 
 /// Each brings the schema from its place in the list to the next number. Only ever appended to.
 pub(super) const MIGRATIONS: &[&str] =
@@ -52,7 +52,7 @@ pub(super) fn open(path: &Path, patience: Patience) -> Result<(Connection, Vec<S
     }
     let limit = patience.limit;
     make_file(path)?;
-    let mut db = connect(path, patience).map_err(|error| LedgerError::of(path, error))?;
+    let mut db = connect(path, Access::Write, patience).map_err(|error| LedgerError::of(path, error))?;
     let found = version(&db, path)?;
     let known = newest();
     if found > known {
@@ -72,30 +72,29 @@ pub(super) fn open(path: &Path, patience: Patience) -> Result<(Connection, Vec<S
     Ok((db, warning.into_iter().collect()))
 }
 
-/// Opens the ledger at a resolved path without changing anything about it.
-pub(super) fn peek(path: &Path, patience: Patience) -> Result<Connection, LedgerError> {
-    let db = connect(path, patience).map_err(|error| LedgerError::of(path, error))?;
-    match (version(&db, path)?, newest()) {
-        (found, known) if found < known => Err(LedgerError::Older { path: path.to_owned() }),
-        (found, known) if found > known => Err(LedgerError::Newer { path: path.to_owned(), found, known }),
-        _ => {
-            db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")
-                .map_err(|error| LedgerError::of(path, error))?;
-            Ok(db)
-        }
-    }
-}
-
 /// The schema that this build writes.
 pub(super) fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
-fn connect(path: &Path, patience: Patience) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+/// What a connection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// A connection to the file at a resolved path, which must be there.
+pub(super) fn connect(path: &Path, access: Access, patience: Patience) -> rusqlite::Result<Connection> {
+    let access = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut db = Connection::open_with_flags(path, flags)?;
     // Before anything else: two first runs may meet here.
     db.busy_handler(Some(waiting(patience)))?;
+    // Whoever closes last would clear the log away: that is done where a ledger is closed (mod.rs).
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
+use super::connect::{Access, Patience, newest};
 use super::error::LedgerError;
-use super::{Ledger, accounts, connect, files, lease, upkeep};
+use super::look::{Look, look};
+use super::{Ledger, accounts, files, lease, upkeep};
 
 /// How long another process may hold the file.
 const WAIT: Duration = Duration::from_secs(1);
@@ -41,26 +42,15 @@ impl Ledger {
     /// # Errors
     /// A [`LedgerError`] where it cannot be read.
     pub fn glimpse(path: &Path, whole: bool) -> Result<Option<Glimpse>, LedgerError> {
-        let bytes = match path.symlink_metadata() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(LedgerError::Place { path: path.to_owned(), source }),
-            Ok(about) if !about.is_file() => return Err(LedgerError::NotAFile { path: path.to_owned() }),
-            Ok(about) => about.len(),
+        let patience = Patience { limit: WAIT, ..Patience::default() };
+        let Some(Look { db, path, schema, bytes }) = look(path, Access::Read, patience)? else {
+            return Ok(None);
         };
-        let path = &files::resolved(path)?;
-        let of = |error| LedgerError::of(path, error);
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let db = Connection::open_with_flags(path, flags).map_err(of)?;
-        db.busy_timeout(WAIT).map_err(of)?;
-        // Whoever closes last would clear the log away: that is a writer's to do.
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(of)?;
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(of)?;
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(of)?;
+        let path = path.as_path();
         let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
         let mut seen = Glimpse {
-            schema: connect::version(&db, path)?,
-            known: connect::newest(),
+            schema,
+            known: newest(),
             bytes: bytes + log.metadata().map_or(0, |about| about.len()),
             waiting: lease::left_behind(&path.with_extension("spill")).len(),
             remote: files::is_remote(path),
@@ -68,14 +58,14 @@ impl Ledger {
             ..Glimpse::default()
         };
         if (1..=seen.known).contains(&seen.schema) {
-            seen.look(&db, whole && seen.schema == seen.known).map_err(of)?;
+            seen.count(&db, whole && seen.schema == seen.known).map_err(|error| LedgerError::of(path, error))?;
         }
         Ok(Some(seen))
     }
 }
 
 impl Glimpse {
-    fn look(&mut self, db: &Connection, whole: bool) -> rusqlite::Result<()> {
+    fn count(&mut self, db: &Connection, whole: bool) -> rusqlite::Result<()> {
         // One reader's view throughout: others may write meanwhile.
         let view = db.unchecked_transaction()?;
         let count = |sql: &str| view.query_row(sql, [], |row| row.get::<_, i64>(0));

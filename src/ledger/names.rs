@@ -2,11 +2,13 @@
 //! schema, and nobody is waited for.
 
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, Row};
 
-use super::connect::{APPLICATION_ID, newest};
-use super::{accounts, files};
+use super::accounts;
+use super::connect::{Access, Patience, newest};
+use super::look::look;
 
 /// How far back it is looked, in calls, and the most names that are given.
 const LOOK_BACK: i64 = 5_000;
@@ -45,11 +47,9 @@ pub fn names(path: &Path, named: Named) -> Vec<Name> {
 }
 
 fn open(path: &Path) -> Option<Connection> {
-    let path = files::resolved(path).ok().filter(|path| path.is_file())?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let db = Connection::open_with_flags(path, flags).ok()?;
-    let number = |pragma: &str| db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0)).ok();
-    (number("application_id")? == APPLICATION_ID && number("user_version")? == newest()).then_some(db)
+    let nobody = Patience { limit: Duration::ZERO, ..Patience::default() };
+    let found = look(path, Access::Read, nobody).ok()??;
+    (found.schema == newest()).then_some(found.db)
 }
 
 fn read(db: &Connection, named: Named) -> rusqlite::Result<Vec<Name>> {

@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::command::config::Config;
-use crate::command::desk::{self, now_ms};
+use crate::command::desk;
 use crate::command::ledger::{ResolveArgs, resolve};
 use crate::command::logs::{note, print};
+use crate::command::outside::{env, now_ms};
 use crate::command::{GlobalArgs, labels};
 use crate::domain::budget::{Budget, Origin, Standing};
 use crate::domain::failure::{ErrorClass, Failure};
@@ -345,5 +346,5 @@ fn origins(config: &Config, name: &str) -> Vec<String> {
 }
 
 pub(super) fn width(global: &GlobalArgs) -> Option<usize> {
-    Terminal::new(super::colour(global.color), global.quiet, desk::env).out.width
+    Terminal::new(super::colour(global.color), global.quiet, env).out.width
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::call::{Call, News, Target};
 use crate::command::calling::{self, Calling};
-use crate::command::desk::{Desk, env};
+use crate::command::desk::Desk;
+use crate::command::outside::env;
 use crate::command::route::{choose, escalates, first, known};
 use crate::command::{colour, input, signals};
 use crate::domain::chat::{ChatEvent, ChatRequest};

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::call::{self, News, Target};
 use crate::command::calling::Calling;
 use crate::command::compare::lanes::Contender;
-use crate::command::desk;
+use crate::command::outside::{env, now_ms};
 use crate::domain::bill::Outcome;
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::Failure;
@@ -89,7 +89,7 @@ impl<'a> Watcher<'a> {
             spent: None,
         };
         let state = LiveState { lanes: contenders.iter().map(lane).collect(), colour: terminal.out.colour };
-        let columns = desk::env("COLUMNS").and_then(|columns| columns.trim().parse().ok()).filter(|count| *count > 0);
+        let columns = env("COLUMNS").and_then(|columns| columns.trim().parse().ok()).filter(|count| *count > 0);
         let watcher = Watcher {
             draws: draws && terminal.draws(),
             terminal,
@@ -301,7 +301,7 @@ impl Count {
 }
 
 fn priced(contender: &Contender, provider: &Provider, request: &ChatRequest, prices: &Prices) -> Option<Priced> {
-    let now_ms = desk::now_ms();
+    let now_ms = now_ms();
     let plan = call::plan(&Target { name: &contender.name, provider }, request, prices, now_ms).ok()?;
     Some(Priced {
         place: plan.place,

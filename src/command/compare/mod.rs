@@ -22,7 +22,8 @@ use tokio::sync::watch;
 
 use crate::call::{Caller, Target};
 use crate::command::calling::{self, Calling};
-use crate::command::desk::{self, Desk, env};
+use crate::command::desk::{self, Desk};
+use crate::command::outside::{env, now_ms};
 use crate::command::{colour, config, input, schema, signals};
 use crate::domain::chat::{ChatRequest, Message, Part, Schema};
 use crate::domain::comparison::assertion::Assertion;
@@ -271,7 +272,7 @@ fn estimated(
     }
     let requests: Vec<&ChatRequest> = asked.requests.iter().collect();
     let rounds = usize::try_from(args.runs).unwrap_or(1);
-    let estimate = estimate::estimate(&targets, &requests, rounds, &config::prices(&env)?, desk::now_ms());
+    let estimate = estimate::estimate(&targets, &requests, rounds, &config::prices(&env)?, now_ms());
     let text =
         if args.json { json_line(&compare::estimate::object(&estimate)) } else { compare::estimate::table(&estimate) };
     match terminal.show(&text) {

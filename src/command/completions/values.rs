@@ -8,7 +8,8 @@ use clap::{Arg, ValueHint};
 
 use super::place::Place;
 use crate::command::config::{Config, prices};
-use crate::command::desk::{self, env, now_ms};
+use crate::command::desk;
+use crate::command::outside::{env, now_ms};
 use crate::command::test_access::kept::{self, Kept, STALE_MS};
 use crate::command::{Colour, GlobalArgs};
 use crate::domain::untrusted::one_line;

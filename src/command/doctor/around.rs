@@ -1,7 +1,8 @@
 //! What is around llmx: its own build, its prices, the way to the network, the terminal, other programs of its name.
 
 use crate::command::config::Config;
-use crate::command::desk::{self, env};
+use crate::command::desk;
+use crate::command::outside::{self, env, machine, program};
 use crate::command::{GlobalArgs, colour};
 use crate::domain::failure::Failure;
 use crate::domain::instant::day;
@@ -21,7 +22,7 @@ pub fn version() -> Finding {
     let features = [("bedrock", cfg!(feature = "bedrock")), ("otel", cfg!(feature = "otel"))];
     let features: Vec<&str> = features.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
     let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
-    let said = format!("llmx {} for {}, features: {features}", env!("CARGO_PKG_VERSION"), desk::machine());
+    let said = format!("llmx {} for {}, features: {features}", env!("CARGO_PKG_VERSION"), machine());
     Finding::ok("version", said)
 }
 
@@ -142,9 +143,9 @@ fn screen(screen: &Screen) -> String {
 }
 
 fn programs() -> Finding {
-    let found = desk::programs(if cfg!(windows) { "llmx.exe" } else { "llmx" });
+    let found = outside::programs(if cfg!(windows) { "llmx.exe" } else { "llmx" });
     let listed = found.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-    let this = desk::program();
+    let this = program();
     let running = this.as_ref().map_or_else(|| "llmx".to_owned(), |path| path.display().to_string());
     match found.as_slice() {
         [] => Finding::ok("program", format!("{running}, which is not on PATH")),

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::command::GlobalArgs;
 use crate::command::config::{project_file, user_file};
-use crate::command::desk::{NO_PLACE, env, ledger_path};
+use crate::command::desk::{NO_PLACE, ledger_path};
+use crate::command::outside::env;
 use crate::domain::failure::Failure;
 use crate::domain::instant::utc;
 use crate::ledger::{Glimpse, Ledger, LedgerError};

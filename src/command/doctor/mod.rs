@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::command::config::Config;
-use crate::command::desk::{self, env};
 use crate::command::logs::print;
+use crate::command::outside::{self, env, now_ms, secrets};
 use crate::command::{GlobalArgs, config};
 use crate::domain::failure::Failure;
 use crate::domain::untrusted::json_line;
@@ -33,16 +33,16 @@ pub struct DoctorArgs {
 /// # Errors
 /// Where standard output cannot be written.
 pub fn run(args: &DoctorArgs) -> Result<u8, Failure> {
-    let folder = desk::folder();
+    let folder = outside::folder();
     let read = Config::read(args.global.config.as_deref(), &folder, &env);
     // What is wrong with the configuration is a finding, and everything else can be looked at without it.
     let config = read.as_ref().cloned().unwrap_or_default();
     let mut findings = vec![around::version()];
     findings.extend(files::configuration(&args.global, &folder, read.as_ref().err()));
     findings.extend(settings::in_force(&args.global, &folder));
-    findings.extend(files::books(&args.global, args.full, desk::now_ms()));
+    findings.extend(files::books(&args.global, args.full, now_ms()));
     findings.extend(settings::providers(&config));
-    findings.push(around::prices(config::prices(&env), desk::now_ms()));
+    findings.push(around::prices(config::prices(&env), now_ms()));
     findings.extend(around::network(&config));
     findings.extend(around::here(&args.global));
     let hidden = Hidden::new();
@@ -69,7 +69,7 @@ impl Hidden {
         let user = ["USER", "LOGNAME", "USERNAME", "LLMX_USER"].into_iter().filter_map(env).filter(told).collect();
         let home =
             env("HOME").or_else(|| env("USERPROFILE")).filter(|home| PathBuf::from(home).components().count() > 1);
-        Hidden { home, user, secrets: desk::secrets() }
+        Hidden { home, user, secrets: secrets() }
     }
 
     fn within(&self, text: &str) -> String {

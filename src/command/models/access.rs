@@ -5,7 +5,8 @@ use serde_json::json;
 use super::{ListArgs, now, print};
 use crate::command::colour;
 use crate::command::config;
-use crate::command::desk::{self, Desk, env};
+use crate::command::desk::{self, Desk};
+use crate::command::outside::{env, now_ms};
 use crate::command::test_access::kept::{Kept, STALE_MS};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
@@ -28,7 +29,7 @@ pub fn usable(args: &ListArgs) -> Result<u8, Failure> {
         desk::ledger_path(&args.global).map(|ledger| Kept::read(&crate::command::test_access::kept::beside(&ledger)));
     let kept = kept.unwrap_or_default();
     let prices = config::prices(&env)?;
-    let now = desk::now_ms();
+    let now = now_ms();
     let working: Vec<_> = kept.working().into_iter().filter(|entry| fits(&entry.name, args)).collect();
     let mut terminal = Terminal::new(colour(args.global.color), args.global.quiet, env);
     let mut note = |text: &str| {

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::call::{Call, Witness};
 use crate::command::config::Config;
-use crate::command::desk::{self, env};
+use crate::command::outside::{env, secrets};
 use crate::domain::report::CallReport;
 use crate::domain::secret::Secret;
 use crate::provider::net::Net;
@@ -41,7 +41,7 @@ pub fn witness(config: &Config) -> Option<Arc<dyn Witness>> {
             places,
             content: config.otel.content,
             net: Net::new(roots, &Limits::default(), &env),
-            secrets: desk::secrets(),
+            secrets: secrets(),
             kept: Mutex::default(),
         })
     });

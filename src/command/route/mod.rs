@@ -9,7 +9,8 @@ use clap::{Args, Subcommand};
 
 use crate::command::calling::Calling;
 use crate::command::chat::args::ChatArgs;
-use crate::command::desk::{self, Desk, env, now_ms};
+use crate::command::desk::{self, Desk};
+use crate::command::outside::{env, now_ms};
 use crate::command::test_access::kept::{Kept, STALE_MS};
 use crate::command::{GlobalArgs, colour, input};
 use crate::domain::failure::{ErrorClass, Failure};

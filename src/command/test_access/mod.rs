@@ -19,7 +19,8 @@ use probe::{Bench, Opened};
 use together::Gate;
 
 use crate::command::calling::Calling;
-use crate::command::desk::{self, Desk, env};
+use crate::command::desk::{self, Desk};
+use crate::command::outside::{env, now_ms};
 use crate::command::{colour, signals, written};
 use crate::domain::access::{AccessReport, Depth, exit_code};
 use crate::domain::failure::{ErrorClass, Failure};
@@ -111,7 +112,7 @@ async fn round(
     };
     let recent = recent(desk, args, calling.as_ref())?;
     let cells = select::cells(desk, args, &recent)?;
-    let at_ms = desk::now_ms();
+    let at_ms = now_ms();
     let terminal = RefCell::new(terminal);
     let bench = Bench {
         desk,
@@ -164,10 +165,10 @@ fn recent(
     match calling {
         Some(calling) => {
             let ledger = calling.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            select::recent(&ledger, desk::now_ms())
+            select::recent(&ledger, now_ms())
         }
         None => match desk::ledger_path(&args.global).filter(|path| path.exists()) {
-            Some(_) => select::recent(&desk::ledger(&args.global, &desk.config.limits)?, desk::now_ms()),
+            Some(_) => select::recent(&desk::ledger(&args.global, &desk.config.limits)?, now_ms()),
             None => Ok(Vec::new()),
         },
     }

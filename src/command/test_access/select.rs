@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::args::TestAccessArgs;
-use crate::command::desk::{Desk, env, has_credential};
+use crate::command::desk::{Desk, has_credential};
+use crate::command::outside::env;
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
 use crate::ledger::{Ledger, LogFilter};

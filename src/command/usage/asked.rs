@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::command::desk::{self, now_ms};
+use crate::command::desk;
+use crate::command::outside::now_ms;
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::spend::filter::Filter;
 use crate::domain::spend::period::{self, Period};

@@ -5,8 +5,9 @@ use clap::Args;
 use super::forecast::ahead;
 use crate::command::GlobalArgs;
 use crate::command::budget::{NONE, in_force, width};
-use crate::command::desk::{self, now_ms};
+use crate::command::desk;
 use crate::command::logs::{note, print};
+use crate::command::outside::now_ms;
 use crate::domain::failure::Failure;
 use crate::render::usage::budgets::{self, Outlook};
 

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use super::asked::AskedArgs;
-use crate::command::desk::{env, now_ms};
 use crate::command::logs::{opened, print};
+use crate::command::outside::{env, now_ms};
 use crate::command::{GlobalArgs, colour};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::spend::Question;

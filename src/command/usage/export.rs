@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 use futures_util::FutureExt as _;
 
 use super::asked::AskedArgs;
-use crate::command::desk::env;
 use crate::command::logs::{note, opened, print};
+use crate::command::outside::env;
 use crate::command::written::{self, Growing};
 use crate::command::{GlobalArgs, colour, signals};
 use crate::domain::failure::{ErrorClass, Failure};

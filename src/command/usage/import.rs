@@ -20,8 +20,8 @@ use clap::Args;
 use book::{Booker, How};
 use detect::Format;
 
-use crate::command::desk::{env, now_ms};
 use crate::command::logs::{note, opened, print};
+use crate::command::outside::{env, now_ms};
 use crate::command::{GlobalArgs, config};
 use crate::domain::failure::{ErrorClass, Failure};
 

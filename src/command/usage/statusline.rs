@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::command::config::Config;
-use crate::command::desk::{self, env, now_ms};
+use crate::command::desk;
 use crate::command::logs::print;
+use crate::command::outside::{env, now_ms};
 use crate::command::who::WhoArgs;
 use crate::command::{Colour, GlobalArgs, colour};
 use crate::domain::budget::Budget;

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::asked::AskedArgs;
 use crate::call::priced_as;
-use crate::command::desk::env;
 use crate::command::logs::{opened, print};
+use crate::command::outside::env;
 use crate::command::{GlobalArgs, colour, config};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;

@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use clap::{Args, ValueEnum};
 
 use super::asked::AskedArgs;
-use crate::command::desk::{Desk, env, now_ms};
+use crate::command::desk::Desk;
 use crate::command::logs::{opened, print};
+use crate::command::outside::{env, now_ms};
 use crate::command::rebilled::{Consumed, Rows, is_simulated};
 use crate::command::{GlobalArgs, colour, config};
 use crate::domain::bill::{Basis, Bill};
