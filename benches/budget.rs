@@ -6,10 +6,14 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod common;
+
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use common::figure::{Figure, p50_p99, quantile};
+use common::table::{Goal, Row, Table};
+use common::{after, folder, rivals};
 use llmx::domain::bill::Quote;
 use llmx::domain::budget::{Account, Budget, Claim, OnUnknownPrice, Origin, Scope};
 use llmx::domain::money::Usd;
@@ -27,10 +31,6 @@ const FITTING: u64 = 60;
 const CALLS_BEFORE: usize = 100_000;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let after = |flag: &str| {
-        arguments.iter().position(|argument| argument == flag).and_then(|place| arguments.get(place + 1)).cloned()
-    };
     let number = |flag: &str| after(flag).and_then(|number| number.parse::<u64>().ok()).unwrap_or(1);
     if let Some(path) = after("--child") {
         let path = Path::new(&path);
@@ -40,39 +40,47 @@ fn main() {
             _ => timed(path, number("--calls"), after("--work").as_deref() == Some("rolling")),
         };
     }
-    overshoot();
-    times();
+    if !common::asked() {
+        return;
+    }
+    let mut table = Table::begin("budget").expect("written");
+    overshoot(&mut table);
+    times(&mut table);
+    table.finish().expect("written");
 }
 
 /// Rounds of rivals against one limit, once with the ledger and once with a table that is asked first and told later.
-fn overshoot() {
+fn overshoot(table: &mut Table) {
     let rounds: u64 = std::env::var("LLMX_BUDGET_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
     println!(
         "{rounds} rounds of {RIVALS} processes that want a call each; the limit is for {FITTING} of the dearest\n"
     );
     println!("{:>24}{:>18}{:>18}{:>18}", "", "rounds above it", "worst overshoot", "used of it, mean");
-    for (work, name) in [("admit", "admit, then settle"), ("naive", "check, then record")] {
+    let [ours, naive] = [("admit", "admit, then settle"), ("naive", "check, then record")].map(|(work, name)| {
         let (mut above, mut worst, mut used) = (0, 0, 0);
         for round in 0..rounds {
-            let folder = tempfile::tempdir_in(target()).expect("a folder on the disk of the build");
+            let folder = tempfile::tempdir_in(folder()).expect("a folder on the disk of the build");
             let path = folder.path().join("ledger.db");
             if work == "admit" {
                 drop(open(&path))
             } else {
                 drop(bare(&path))
             }
-            let children = (0..RIVALS as u64)
-                .map(|n| child(&path, work, &["--seed", &(round * 1_000 + n).to_string()]))
-                .collect::<Vec<_>>();
-            let charged: u64 = children.into_iter().flat_map(lines).map(|line| parsed(&line)).sum();
+            let children =
+                rivals::start(RIVALS, |n| child(&path, work, &["--seed", &(round * 1_000 + n as u64).to_string()]));
+            let charged: u64 = rivals::lines(children).iter().map(|line| parsed(line)).sum();
             let limit = MOST * FITTING;
             above += u64::from(charged > limit);
             worst = worst.max(charged.saturating_sub(limit) * 1_000 / limit);
             used += charged * 1_000 / limit;
         }
         println!("{name:>24}{above:>18}{:>18}{:>18}", percent(worst), percent(used / rounds.max(1)));
-    }
+        Figure::count(above)
+    });
     println!();
+    let path = format!("rounds of {rounds} above the cap, {RIVALS} rival processes");
+    let row = Row::new(&path, Ok(ours)).beside("check, then record:", Ok(naive));
+    table.add(row.goal(Some(Goal::Most(Figure::count(0)))));
 }
 
 /// Tenths of a percent.
@@ -121,14 +129,14 @@ fn costs(seed: u64) -> (u64, u64) {
 }
 
 /// Admission alone and among others, where the books are empty and where they are full.
-fn times() {
+fn times(table: &mut Table) {
     println!(
         "milliseconds: p50 / p99, each process with the ledger open; five budgets, one of them over rolling 30 days\n"
     );
     print!("{:>12}{:>12}", "processes", "calls");
     ["bare commit", "no budget", "4 calendar", "with rolling", "settle"].iter().for_each(|step| print!("{step:>18}"));
     println!();
-    let folder = tempfile::tempdir_in(target()).expect("a folder on the disk of the build");
+    let folder = tempfile::tempdir_in(folder()).expect("a folder on the disk of the build");
     let full = folder.path().join("full.db");
     fill(&full);
     for (name, calls) in [("empty", 0), ("full", CALLS_BEFORE)] {
@@ -141,23 +149,34 @@ fn times() {
             let each = (480 / processes).max(10).to_string();
             let mut steps = vec![Vec::new(); 5];
             for (work, columns) in [("calendar", [0, 1, 2, 4]), ("rolling", [0, 1, 3, 4])] {
-                let children = (0..processes).map(|_| child(&path, work, &["--calls", &each])).collect::<Vec<_>>();
-                for line in children.into_iter().flat_map(lines) {
+                let children = rivals::start(processes, |_| child(&path, work, &["--calls", &each]));
+                for line in rivals::lines(children) {
                     for (column, nanos) in columns.into_iter().zip(line.split(' ')) {
                         steps[column].push(Duration::from_nanos(parsed(nanos)));
                     }
                 }
             }
             print!("{processes:>12}{calls:>12}");
-            for mut step in steps {
-                step.sort_unstable();
-                let at = |percent: usize| step.get(step.len() * percent / 100).copied().unwrap_or_default();
-                print!("{:>18}", format!("{} / {}", millis(at(50)), millis(at(99))));
-            }
+            steps.iter().for_each(|step| print!("{:>18}", p50_p99(step)));
             println!();
+            for row in rows(processes, calls, &steps) {
+                table.add(row);
+            }
             assert_eq!(open(&path).check().expect("reads"), Vec::<String>::new());
         }
     }
+}
+
+/// Admission under five budgets, beside a bare commit and beside the same without a budget.
+fn rows(processes: usize, calls: usize, steps: &[Vec<Duration>]) -> Vec<Row> {
+    let plural = if processes == 1 { "process" } else { "processes" };
+    let floors = [(50, "bare commit", 0), (50, "admit without a budget", 1), (99, "bare commit", 0)];
+    let rows = floors.into_iter().map(|(percent, floor, at)| {
+        let figure = |times: &[Duration]| Ok(Figure::time(quantile(times, percent)));
+        let path = format!("budget admit, p{percent}, {processes} {plural}, {calls} calls in the books");
+        Row::new(&path, figure(&steps[3])).beside(floor, figure(&steps[at]))
+    });
+    rows.collect()
 }
 
 /// Calls of the last thirty days, settled, with the accounts that the timed budgets ask for.
@@ -290,40 +309,16 @@ fn open(path: &Path) -> Ledger {
     Ledger::open(path, Patience::default()).expect("opens")
 }
 
-/// The floor: one row in one table, with the same care for the disk.
 fn bare(path: &Path) -> rusqlite::Connection {
-    let bare = rusqlite::Connection::open(path).expect("opens");
-    bare.busy_timeout(Duration::from_secs(30)).expect("set");
-    bare.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("set");
-    bare.execute_batch(
-        "PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS spend (id INTEGER PRIMARY KEY, picos INTEGER)",
-    )
-    .expect("made");
-    bare
+    rivals::bare(path, "spend (id INTEGER PRIMARY KEY, picos INTEGER)")
 }
 
-fn child(path: &Path, work: &str, more: &[&str]) -> std::process::Child {
-    let mut command = Command::new(std::env::current_exe().expect("this binary"));
-    command.arg("--child").arg(path).args(["--work", work]).args(more);
-    command.stdout(Stdio::piped()).spawn().expect("starts")
-}
-
-fn lines(child: std::process::Child) -> Vec<String> {
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "a process failed");
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+fn child(path: &Path, work: &str, more: &[&str]) -> std::process::Command {
+    let mut command = rivals::play(&["--work", work]);
+    command.args(more).arg("--child").arg(path);
+    command
 }
 
 fn parsed(number: &str) -> u64 {
     number.parse().expect("a number")
-}
-
-fn millis(time: Duration) -> String {
-    format!("{}.{:02}", time.as_millis(), time.as_micros() % 1000 / 10)
-}
-
-fn target() -> PathBuf {
-    let mut path = std::env::current_exe().expect("this binary");
-    path.pop();
-    path
 }

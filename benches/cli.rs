@@ -6,102 +6,170 @@
 //!
 //! Without Bedrock: `cargo bench --bench cli --no-default-features`.
 
-#[path = "cli/child.rs"]
-mod child;
+mod common;
 #[path = "cli/floor.rs"]
 mod floor;
 #[path = "cli/loopback.rs"]
 mod loopback;
+#[path = "cli/peers.rs"]
+mod peers;
 
 use std::error::Error;
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use child::Sample;
+use common::figure::{Figure, Unit};
+use common::folder;
+use common::race::{CPU, FIRST_BYTE, PEAK, Race, Runner, WALL};
+use common::table::{Goal, Row, Table, load, machine};
+use peers::{AICHAT, LITELLM, LLM};
 
 const LLMX: &str = env!("CARGO_BIN_EXE_llmx");
+const CHAT: &str = "llmx chat";
+const BEDROCK: &str = "llmx chat, Bedrock";
+const HYPER: &str = "bare hyper client";
+const CURL: &str = "curl";
+const HELLO: &str = "static hello";
+/// The peers that a round of takes seconds, apart from the one that is quick.
+const SLOW: [&str; 2] = [LLM, LITELLM];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    match common::words().iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--role", "client", url] => floor::ask(url),
-        words if words.contains(&"--bench") => bench(),
-        // `cargo test --benches` measures nothing.
+        _ if common::asked() => bench(),
         _ => Ok(()),
     }
 }
 
 fn bench() -> Result<(), Box<dyn Error>> {
     let port = loopback::start()?;
+    peers::configure(port)?;
+    // The books begin empty in every run, and the first call makes them.
+    let _ = fs::remove_dir_all(home());
+    fs::create_dir_all(home())?;
     say(&format!("{}\nload before: {}\n", machine(), load()))?;
-    start_up()?;
-    one_shot(port)?;
-    long_stream(port)?;
-    say(&size()?)?;
+    let mut table = Table::begin("cli")?;
+    start_up(&mut table)?;
+    one_shot(port, &mut table)?;
+    long_stream(port, &mut table)?;
+    size(&mut table)?;
+    table.finish()?;
     say(&format!("\nload after: {}\n", load()))
 }
 
-fn start_up() -> Result<(), Box<dyn Error>> {
+fn start_up(table: &mut Table) -> Result<(), Box<dyn Error>> {
     let hello = hello()?;
     // The last two read the price table: a single entry of it, and all of it.
-    let plain: [(&[&str], &str); 4] = [
-        (&["--version"], "≤ 2× static hello"),
-        (&["--help"], "≤ 2× static hello"),
-        (&["models", "show", "openai/gpt-5.2"], "none"),
-        (&["models"], "none"),
+    let plain: [(&[&str], Option<Goal>); 4] = [
+        (&["--version"], Some(Goal::Times(200))),
+        (&["--help"], Some(Goal::Times(200))),
+        (&["models", "show", "openai/gpt-5.2"], None),
+        (&["models"], None),
     ];
     for (words, goal) in plain {
-        let mut race = Race::of(vec![
-            Runner::new(&format!("llmx {}", words.join(" ")), llmx(words)),
-            Runner::new("static hello", Command::new(&hello)),
-        ]);
+        let name = format!("llmx {}", words.join(" "));
+        let mut race = Race::of(vec![Runner::new(&name, llmx(words)), Runner::new(HELLO, Command::new(&hello))]);
         race.run(if words.len() == 1 && words[0] == "models" { 20 } else { 200 })?;
-        say(&race.table("start and end", goal, Unit::Millis, |sample| nanos(sample.wall)))?;
-        say(&race.table("peak memory", "none", Unit::MiB, |sample| sample.peak_bytes))?;
+        let told = if goal.is_some() { "≤ 2× static hello" } else { "none" };
+        say(&race.shown("start and end", told, WALL))?;
+        say(&race.shown("peak memory", "none", PEAK))?;
+        table.add(race.row(&format!("`{name}`, start to end"), &name, HELLO, WALL, goal));
+    }
+    let ours = "llmx --version";
+    for (peers, rounds) in [(&[AICHAT][..], 100), (&SLOW, 5)] {
+        let theirs = peers.iter().map(|peer| Runner::peer(peer, peers::version(peer)));
+        let mut race = Race::of([Runner::new(ours, llmx(&["--version"]))].into_iter().chain(theirs).collect());
+        race.run(rounds)?;
+        say(&race.shown("--version, start and end", "none", WALL))?;
+        for peer in peers {
+            table.add(race.row("`--version`, start to end", ours, peer, WALL, None));
+        }
     }
     Ok(())
 }
 
-fn one_shot(port: u16) -> Result<(), Box<dyn Error>> {
+fn one_shot(port: u16, table: &mut Table) -> Result<(), Box<dyn Error>> {
     let url = format!("http://127.0.0.1:{port}/short");
     let mut race = Race::of(vec![
-        Runner::new("llmx chat", chat(&url)),
-        Runner::new("bare hyper client", client(&url)?),
-        Runner::new("curl", curl(&url)),
-        Runner::new("llmx chat, Bedrock", bedrock(port)),
+        Runner::new(CHAT, chat(&url)),
+        Runner::new(HYPER, client(&url)?),
+        Runner::new(CURL, curl(&url)),
+        Runner::peer(BEDROCK, bedrock(port)),
     ]);
     race.run(100)?;
     let title = format!("one-shot chat, {} chunks", loopback::SHORT);
-    let goal = "≤ 0.6× curl; Bedrock ≤ 6 ms over llmx chat";
-    say(&race.table(&title, goal, Unit::Millis, |sample| nanos(sample.wall)))?;
-    say(&race.table("process start → first byte", "≤ 0.5× curl", Unit::Millis, |sample| nanos(sample.first_byte)))?;
-    say(&race.table("one-shot CPU", "none", Unit::Millis, |sample| nanos(sample.cpu)))?;
-    let goal = "≤ 10 MiB, with Bedrock ≤ 15 MiB";
-    say(&race.table("one-shot peak memory", goal, Unit::MiB, |sample| sample.peak_bytes))
+    say(&race.shown(&title, "≤ 0.6× curl; Bedrock ≤ 6 ms over llmx chat", WALL))?;
+    say(&race.shown("process start → first byte", "≤ 0.5× curl", FIRST_BYTE))?;
+    say(&race.shown("one-shot CPU", "none", CPU))?;
+    say(&race.shown("one-shot peak memory", "≤ 10 MiB, with Bedrock ≤ 15 MiB", PEAK))?;
+
+    let (whole, first_byte) = ("one-shot chat, ledger on", "process start → first byte");
+    table.add(race.row(whole, CHAT, CURL, WALL, Some(Goal::Times(60))));
+    table.add(race.row(whole, CHAT, HYPER, WALL, None));
+    table.add(race.row("one Bedrock call", BEDROCK, CHAT, WALL, Some(Goal::Beyond(0, Figure::millis(6)))));
+    table.add(race.row(first_byte, CHAT, CURL, FIRST_BYTE, Some(Goal::Times(50))));
+    table.add(race.row(first_byte, CHAT, HYPER, FIRST_BYTE, None));
+    let memory = "one-shot peak memory";
+    table.add(race.row(memory, CHAT, CURL, PEAK, Some(Goal::Most(Figure::mib(10)))));
+    table.add(race.row("one Bedrock call, peak memory", BEDROCK, CHAT, PEAK, Some(Goal::Most(Figure::mib(15)))));
+
+    for (peers, rounds) in [(&[AICHAT][..], 40), (&SLOW, 5)] {
+        let theirs = peers.iter().map(|peer| Runner::peer(peer, peers::chat(peer, "short", port)));
+        let mut race = Race::of([Runner::new(CHAT, chat(&url))].into_iter().chain(theirs).collect());
+        race.run(rounds)?;
+        say(&race.shown(&title, "≤ 0.35× aichat", WALL))?;
+        say(&race.shown("process start → first byte", "none", FIRST_BYTE))?;
+        say(&race.shown("one-shot peak memory", "none", PEAK))?;
+        for peer in peers {
+            let goal = (*peer == AICHAT).then_some(Goal::Times(35));
+            table.add(race.row(whole, CHAT, peer, WALL, goal));
+            table.add(race.row(first_byte, CHAT, peer, FIRST_BYTE, None));
+            table.add(race.row(memory, CHAT, peer, PEAK, None));
+        }
+    }
+    Ok(())
 }
 
-fn long_stream(port: u16) -> Result<(), Box<dyn Error>> {
+fn long_stream(port: u16, table: &mut Table) -> Result<(), Box<dyn Error>> {
     let url = format!("http://127.0.0.1:{port}/long");
-    let mut race = Race::of(vec![
-        Runner::new("llmx chat", chat(&url)),
-        Runner::new("bare hyper client", client(&url)?),
-        Runner::new("curl", curl(&url)),
-    ]);
+    let mut race =
+        Race::of(vec![Runner::new(CHAT, chat(&url)), Runner::new(HYPER, client(&url)?), Runner::new(CURL, curl(&url))]);
     race.run(60)?;
     let title = format!("stream of {} chunks, CPU", loopback::LONG);
-    say(&race.table(&title, "≤ 2× bare client", Unit::Millis, |sample| nanos(sample.cpu)))?;
-    say(&race.table("the same, wall", "none", Unit::Millis, |sample| nanos(sample.wall)))?;
-    say(&race.table("the same, peak memory", "≤ 10 MiB", Unit::MiB, |sample| sample.peak_bytes))
+    say(&race.shown(&title, "≤ 2× bare client", CPU))?;
+    say(&race.shown("the same, wall", "none", WALL))?;
+    say(&race.shown("the same, peak memory", "≤ 10 MiB", PEAK))?;
+    table.add(race.row(&title, CHAT, HYPER, CPU, Some(Goal::Times(200))));
+    table.add(race.row(&title, CHAT, CURL, CPU, None));
+    let memory = format!("stream of {} chunks, peak memory", loopback::LONG);
+    table.add(race.row(&memory, CHAT, HYPER, PEAK, Some(Goal::Most(Figure::mib(10)))));
+
+    for (peers, rounds) in [(&[AICHAT][..], 20), (&SLOW, 3)] {
+        let theirs = peers.iter().map(|peer| Runner::peer(peer, peers::chat(peer, "long", port)));
+        let mut race = Race::of([Runner::new(CHAT, chat(&url))].into_iter().chain(theirs).collect());
+        race.run(rounds)?;
+        say(&race.shown(&title, "none", CPU))?;
+        say(&race.shown("the same, wall", "none", WALL))?;
+        say(&race.shown("the same, peak memory", "none", PEAK))?;
+        for peer in peers {
+            table.add(race.row(&title, CHAT, peer, CPU, None));
+            table.add(race.row(&memory, CHAT, peer, PEAK, None));
+        }
+    }
+    Ok(())
 }
 
 /// llmx with an environment of its own: no configuration, no key, no proxy of the user's.
 fn llmx(arguments: &[&str]) -> Command {
     let mut command = Command::new(LLMX);
-    command.args(arguments).env_clear().env("HOME", folder()).current_dir(folder());
+    command.args(arguments).env_clear().env("HOME", home()).current_dir(home());
     command
+}
+
+fn home() -> PathBuf {
+    folder().join("home")
 }
 
 fn chat(url: &str) -> Command {
@@ -109,13 +177,16 @@ fn chat(url: &str) -> Command {
 }
 
 /// With keys that open nothing.
-fn bedrock(port: u16) -> Command {
+fn bedrock(port: u16) -> Result<Command, String> {
+    if !cfg!(feature = "bedrock") {
+        return Err("built without Bedrock".into());
+    }
     let mut command = llmx(&["chat", "-m", "bedrock/anthropic.claude-x", "--region", "us-east-1", "--no-stream", "Hi"]);
     command
         .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", format!("http://127.0.0.1:{port}"))
         .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "bench")])
         .env("AWS_EC2_METADATA_DISABLED", "true");
-    command
+    Ok(command)
 }
 
 /// This program in the role of [`floor`].
@@ -144,138 +215,17 @@ fn hello() -> Result<PathBuf, Box<dyn Error>> {
     if built.success() { Ok(program) } else { Err("the static hello could not be built".into()) }
 }
 
-/// Where the bench keeps what it makes: `target/bench`.
-fn folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
-    // Where it cannot be made, the first use of it says so.
-    let _ = fs::create_dir_all(&folder);
-    folder
-}
-
-/// A command and what its runs took.
-struct Runner {
-    name: String,
-    command: Command,
-    samples: Vec<Sample>,
-    /// Why it does not take part.
-    absent: Option<String>,
-}
-
-impl Runner {
-    fn new(name: &str, command: Command) -> Runner {
-        Runner { name: name.to_owned(), command, samples: Vec::new(), absent: None }
-    }
-}
-
-/// Commands that run in turn; the first is measured against the others.
-struct Race {
-    runners: Vec<Runner>,
-}
-
-impl Race {
-    fn of(runners: Vec<Runner>) -> Race {
-        Race { runners }
-    }
-
-    /// One run each that is not counted, then the rounds; who begins changes from round to round.
-    fn run(&mut self, rounds: usize) -> Result<(), String> {
-        for runner in &mut self.runners {
-            runner.absent = child::run(&mut runner.command).err();
-        }
-        let mut present: Vec<&mut Runner> = self.runners.iter_mut().filter(|runner| runner.absent.is_none()).collect();
-        let count = present.len();
-        for round in 0..rounds {
-            for turn in 0..count {
-                let runner = &mut present[(round + turn) % count];
-                let sample = child::run(&mut runner.command).map_err(|error| format!("{}: {error}", runner.name))?;
-                runner.samples.push(sample);
-            }
-        }
-        Ok(())
-    }
-
-    /// One line for each runner: min, median and max of a figure, and the first runner's ratio to it.
-    fn table(&self, title: &str, goal: &str, unit: Unit, figure: impl Fn(&Sample) -> u64) -> String {
-        let figures = |runner: &Runner| -> Vec<u64> { runner.samples.iter().map(&figure).collect() };
-        let ours = self.runners.first().map(figures).unwrap_or_default();
-        let mut text = format!("\n{title}, {} rounds (goal: {goal})\n", ours.len());
-        text.push_str(&format!("  {:<22}{:>10}{:>10}{:>10}\n", unit.name(), "min", "median", "max"));
-        for (at, runner) in self.runners.iter().enumerate() {
-            if let Some(reason) = &runner.absent {
-                text.push_str(&format!("  {:<22}did not run: {reason}\n", runner.name));
-                continue;
-            }
-            let theirs = figures(runner);
-            text.push_str(&format!("  {:<22}", runner.name));
-            for value in spread(&theirs) {
-                text.push_str(&format!("{:>10}", unit.show(value)));
-            }
-            if at > 0 && !ours.is_empty() {
-                let ratios: Vec<u64> =
-                    ours.iter().zip(&theirs).map(|(ours, theirs)| hundredths(*ours, *theirs)).collect();
-                let [_, ratio, _] = spread(&ratios);
-                text.push_str(&format!("   {} is {}.{:02}×", self.runners[0].name, ratio / 100, ratio % 100));
-            }
-            text.push('\n');
-        }
-        text
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Unit {
-    /// Of nanoseconds.
-    Millis,
-    /// Of bytes.
-    MiB,
-}
-
-impl Unit {
-    fn name(self) -> &'static str {
-        match self {
-            Unit::Millis => "ms",
-            Unit::MiB => "MiB",
-        }
-    }
-
-    fn show(self, value: u64) -> String {
-        let one = match self {
-            Unit::Millis => 1_000_000,
-            Unit::MiB => 1 << 20,
-        };
-        let hundredths = hundredths(value, one);
-        format!("{}.{:02}", hundredths / 100, hundredths % 100)
-    }
-}
-
-/// Least, middle and most.
-fn spread(values: &[u64]) -> [u64; 3] {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    let at = |place: usize| sorted.get(place).copied().unwrap_or_default();
-    [at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1))]
-}
-
-fn hundredths(value: u64, of: u64) -> u64 {
-    (value * 100 + of / 2) / of.max(1)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// The binary's size, and how many crates it is made of.
-fn size() -> Result<String, Box<dyn Error>> {
-    let bytes = fs::metadata(LLMX)?.len();
+fn size(table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let bytes = Figure { value: fs::metadata(LLMX)?.len(), unit: Unit::MB };
     let build = if cfg!(feature = "bedrock") { "with" } else { "without" };
-    let megabytes = hundredths(bytes, 1_000_000);
-    Ok(format!(
-        "\nrelease binary, {build} Bedrock: {}.{:02} MB (goal: ≤ 15 MB)\ncrates: {} with Bedrock, {} without\n",
-        megabytes / 100,
-        megabytes % 100,
-        crates(&["--all-features"])?,
-        crates(&["--no-default-features"])?,
-    ))
+    let (all, fewest) = (crates(&["--all-features"])?, crates(&["--no-default-features"])?);
+    say(&format!(
+        "\nrelease binary, {build} Bedrock: {bytes} (goal: ≤ 15 MB)\ncrates: {all} with Bedrock, {fewest} without\n"
+    ))?;
+    let goal = Goal::Most(Figure { value: 15_000_000, unit: Unit::MB });
+    table.add(Row::new(&format!("release binary, {build} Bedrock"), Ok(bytes)).goal(Some(goal)));
+    Ok(())
 }
 
 /// How many crates a build links or runs, itself counted: `cargo tree -e normal`.
@@ -290,17 +240,6 @@ fn crates(features: &[&str]) -> Result<usize, Box<dyn Error>> {
     names.sort_unstable();
     names.dedup();
     Ok(names.len())
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    format!("llmx {} on {}-{}, {cores} cores", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
-}
-
-/// The load averages over 1, 5 and 15 minutes.
-fn load() -> String {
-    fs::read_to_string("/proc/loadavg")
-        .map_or_else(|_| "not known here".to_owned(), |text| text.split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
 
 fn say(text: &str) -> Result<(), Box<dyn Error>> {

@@ -3,6 +3,8 @@
 //! Twenty models with delays of their own, of the simulator and over loopback: the wall time beside that of the slowest and
 //! beside the sum of all; and the first token of each as llmx tells it, beside the server's own clock. Nothing is asserted.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
@@ -14,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::figure::{Figure, spread};
+use common::table::{Goal, Row, Table};
 use serde_json::Value;
 
 const LLMX: &str = env!("CARGO_BIN_EXE_llmx");
@@ -26,10 +30,10 @@ fn delays(at: u64) -> (u64, u64) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // `cargo test --benches` measures nothing.
-    if !std::env::args().any(|word| word == "--bench") {
+    if !common::asked() {
         return Ok(());
     }
+    let mut table = Table::begin("compare")?;
     let folder = tempfile::tempdir()?;
     let mut out = io::stdout().lock();
     let set = || (0..MODELS).map(|at| delays(at).0 + delays(at).1);
@@ -47,12 +51,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             format!("sim/lorem?tokens=11&tps={}&ttft={first}", 10_000 / rest)
         })
         .collect();
+    let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
         let told = compare(folder.path(), &sim)?;
         let calls = told["calls"].as_array().into_iter().flatten();
         let off = calls.zip(0..).map(|(call, at)| first_token(call).abs_diff(delays(at).0)).max().unwrap_or(0);
-        tell(&mut out, &format!("simulator {round}"), &told, off)?;
+        rounds.push(tell(&mut out, &format!("simulator {round}"), &told, off)?);
     }
+    add(&mut table, "simulator", &rounds);
+    rounds.clear();
 
     let clocks = Clocks::default();
     let port = serve(clocks.clone())?;
@@ -73,14 +80,26 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(first_token(call).abs_diff(*served))
         });
         let off: Vec<u64> = off.collect();
-        tell(
-            &mut out,
-            &format!("loopback {round} ({} first tokens)", off.len()),
-            &told,
-            off.into_iter().max().unwrap_or(0),
-        )?;
+        let name = format!("loopback {round} ({} first tokens)", off.len());
+        rounds.push(tell(&mut out, &name, &told, off.into_iter().max().unwrap_or(0))?);
     }
-    Ok(())
+    add(&mut table, "loopback", &rounds);
+    Ok(table.finish()?)
+}
+
+/// Milliseconds of one round: the whole, the slowest model, and all models one after another.
+type Round = [u64; 3];
+
+/// The rounds' medians, beside the slowest model and beside asking one after another.
+fn add(table: &mut Table, name: &str, rounds: &[Round]) {
+    let [wall, slowest, sum] = [0, 1, 2].map(|at| {
+        let [_, middle, _] = spread(&rounds.iter().map(|round| round[at]).collect::<Vec<_>>());
+        Ok(Figure::millis(middle))
+    });
+    let path = format!("compare of {MODELS} models, {name}");
+    let goal = Goal::Beyond(5, Figure::millis(50));
+    table.add(Row::new(&path, wall.clone()).beside("slowest model", slowest).goal(Some(goal)));
+    table.add(Row::new(&path, wall).beside("one after another", sum));
 }
 
 /// The first tokens by the server's own clock: milliseconds from the connection to the first token sent.
@@ -104,7 +123,7 @@ fn compare(folder: &Path, models: &[String]) -> Result<Value, Box<dyn Error>> {
     Ok(serde_json::from_slice(&out.stdout)?)
 }
 
-fn tell(out: &mut impl io::Write, name: &str, told: &Value, off: u64) -> io::Result<()> {
+fn tell(out: &mut impl io::Write, name: &str, told: &Value, off: u64) -> io::Result<Round> {
     let calls = || told["calls"].as_array().into_iter().flatten();
     let totals = || calls().filter_map(|call| call["timing"]["total_ms"].as_u64());
     let (wall, slowest, sum) =
@@ -113,7 +132,8 @@ fn tell(out: &mut impl io::Write, name: &str, told: &Value, off: u64) -> io::Res
     writeln!(
         out,
         "{name}: wall {wall} ms, slowest {slowest} ms, sum {sum} ms (goal: at most {goal} ms); first tokens at most {off} ms off"
-    )
+    )?;
+    Ok([wall, slowest, sum])
 }
 
 /// A provider on this machine: each model `mN` answers after the delays of N, and says when by its own clock.

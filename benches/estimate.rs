@@ -6,10 +6,14 @@
 
 #![expect(clippy::float_arithmetic, clippy::print_stdout, reason = "ratios for a person to read")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::figure::{Figure, Unit};
+use common::table::{Row, Table};
 use llmx::domain::answer::Answer;
 use llmx::domain::bill::Outcome;
 use llmx::domain::model::ModelName;
@@ -23,12 +27,17 @@ use serde_json::Value;
 fn main() {
     let named = std::env::var_os("LLMX_EXCHANGES").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/exchanges/recorded"));
-    if !std::env::args().any(|word| word == "--bench") {
+    if !common::asked() {
         return;
     }
+    let mut table = Table::begin("estimate").expect("written");
     if !folder.is_dir() {
         println!("no recorded exchanges at {}", folder.display());
-        return;
+        table.add(Row::new(
+            "estimate of a call's tokens",
+            Err("did not run: no recorded exchanges (LLMX_EXCHANGES)".into()),
+        ));
+        return table.finish().expect("written");
     }
     let mut ratios: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
     for file in files(&folder) {
@@ -43,7 +52,19 @@ fn main() {
         ratios.sort_by(f64::total_cmp);
         let at = |percent: usize| ratios[(ratios.len() - 1) * percent / 100];
         println!("{dialect:<17}{what:<7}{:>6}{:>8.2}{:>8.2}{:>8.2}", ratios.len(), at(10), at(50), at(90));
+        let [low, middle, high] = [at(10), at(50), at(90)].map(times);
+        let path = format!(
+            "estimate of {what}, {dialect}, {} answers: p50 (p10 {low}, p90 {high}) of the count",
+            ratios.len()
+        );
+        table
+            .add(Row::new(&path, Ok(middle)).beside("the provider's count", Ok(Figure { value: 1_000_000, ..middle })));
     }
+    table.finish().expect("written");
+}
+
+fn times(ratio: f64) -> Figure {
+    Figure { value: (ratio * 1e6) as u64, unit: Unit::Times }
 }
 
 /// The dialect, and estimate ÷ count of the prompt and of the answer, where both are known.

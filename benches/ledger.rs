@@ -5,10 +5,15 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod common;
+
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::figure::{Figure, p50_p99, quantile};
+use common::table::{Goal, Row, Table};
+use common::{after, folder, rivals};
 use llmx::domain::bill::Quote;
 use llmx::domain::budget::Claim;
 use llmx::domain::money::Usd;
@@ -21,17 +26,17 @@ const NOW: i64 = 1_795_305_600_000;
 const STEPS: [&str; 6] = ["bare commit", "open", "reserve", "settle", "close", "open to settle"];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let after = |flag: &str| {
-        arguments.iter().position(|argument| argument == flag).and_then(|place| arguments.get(place + 1)).cloned()
-    };
     if let Some(path) = after("--child") {
         return child(Path::new(&path), after("--calls").and_then(|calls| calls.parse().ok()).unwrap_or(1));
     }
     if let Some(kills) = after("--kills") {
         return kill(&kills);
     }
+    if !common::asked() {
+        return;
+    }
     let calls = after("--calls").and_then(|calls| calls.parse().ok()).unwrap_or(400);
+    let mut table = Table::begin("ledger").expect("written");
     println!("milliseconds: p50 / p99; every call opens the ledger anew, as a command does\n");
     print!("{:>10}", "processes");
     STEPS.iter().for_each(|step| print!("{step:>18}"));
@@ -39,39 +44,42 @@ fn main() {
     for processes in [1, 8, 64] {
         let times = measured(processes, calls / processes.min(8));
         print!("{processes:>10}");
-        for mut step in times {
-            step.sort_unstable();
-            let at = |percent: usize| step.get(step.len() * percent / 100).copied().unwrap_or_default();
-            print!("{:>18}", format!("{} / {}", millis(at(50)), millis(at(99))));
-        }
+        times.iter().for_each(|step| print!("{:>18}", p50_p99(step)));
         println!();
+        for row in rows(processes, &times) {
+            table.add(row);
+        }
     }
+    table.finish().expect("written");
 }
 
-fn millis(time: Duration) -> String {
-    format!("{}.{:02}", time.as_millis(), time.as_micros() % 1000 / 10)
+/// Both commits of a call beside a bare one.
+fn rows(processes: usize, times: &[Vec<Duration>]) -> [Row; 2] {
+    let both: Vec<Duration> = times[2].iter().zip(&times[3]).map(|(reserve, settle)| *reserve + *settle).collect();
+    // The goal is that of a call that has no rivals.
+    [(50, 2), (99, 20)].map(|(percent, most)| {
+        let figure = |times: &[Duration]| Ok(Figure::time(quantile(times, percent)));
+        let plural = if processes == 1 { "process" } else { "processes" };
+        Row::new(&format!("ledger, both commits of a call, p{percent}, {processes} {plural}"), figure(&both))
+            .beside("one bare SQLite commit, a file for each process", figure(&times[0]))
+            .goal((processes == 1).then(|| Goal::Most(Figure::millis(most))))
+    })
 }
 
 /// All times of each step, over all processes.
 fn measured(processes: usize, calls: usize) -> Vec<Vec<Duration>> {
-    let folder = tempfile::tempdir_in(target()).expect("a folder on the disk of the build");
+    let folder = tempfile::tempdir_in(folder()).expect("a folder on the disk of the build");
     let path = folder.path().join("ledger.db");
     once(&path, 0);
-    let children: Vec<_> = (0..processes)
-        .map(|_| {
-            let mut command = Command::new(std::env::current_exe().expect("this binary"));
-            command.arg("--child").arg(&path).arg("--calls").arg(calls.to_string());
-            command.stdout(Stdio::piped()).spawn().expect("starts")
-        })
-        .collect();
+    let children = rivals::start(processes, |_| {
+        let mut child = rivals::play(&["--calls", &calls.to_string(), "--child"]);
+        child.arg(&path);
+        child
+    });
     let mut times = vec![Vec::new(); STEPS.len()];
-    for child in children {
-        let output = child.wait_with_output().expect("it ends");
-        assert!(output.status.success(), "a process failed");
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            for (step, nanos) in times.iter_mut().zip(line.split(' ')) {
-                step.push(Duration::from_nanos(nanos.parse().expect("a number")));
-            }
+    for line in rivals::lines(children) {
+        for (step, nanos) in times.iter_mut().zip(line.split(' ')) {
+            step.push(Duration::from_nanos(nanos.parse().expect("a number")));
         }
     }
     let ledger = Ledger::open(&path, Patience::default()).expect("opens");
@@ -80,14 +88,9 @@ fn measured(processes: usize, calls: usize) -> Vec<Vec<Duration>> {
     times
 }
 
-fn target() -> PathBuf {
-    let mut path = std::env::current_exe().expect("this binary");
-    path.pop();
-    path
-}
-
 fn child(path: &Path, calls: usize) {
-    let bare = bare(path);
+    let own = path.with_extension(format!("{}.bare", std::process::id()));
+    let bare = rivals::bare(&own, "bare (id INTEGER PRIMARY KEY, text TEXT)");
     for n in 0..calls {
         let began = Instant::now();
         bare.execute("INSERT INTO bare (text) VALUES (?1)", ["x".repeat(600)]).expect("written");
@@ -96,17 +99,6 @@ fn child(path: &Path, calls: usize) {
         let steps = steps.iter().map(|step| step.as_nanos().to_string()).collect::<Vec<_>>().join(" ");
         println!("{} {steps}", committed.as_nanos());
     }
-}
-
-/// The floor: one row in one table, with the same care for the disk.
-fn bare(path: &Path) -> rusqlite::Connection {
-    let path = path.with_extension(format!("{}.bare", std::process::id()));
-    let bare = rusqlite::Connection::open(path).expect("opens");
-    bare.busy_timeout(Duration::from_secs(30)).expect("set");
-    bare.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("set");
-    bare.execute_batch("PRAGMA synchronous = FULL; CREATE TABLE bare (id INTEGER PRIMARY KEY, text TEXT)")
-        .expect("made");
-    bare
 }
 
 /// One call as a command makes it: the times of open, reserve, settle, close, and of the first three together.

@@ -1,20 +1,26 @@
 //! What a report costs as the books grow: `cargo bench --bench usage` (`-- --calls 10000,100000`).
 //!
 //! Every figure stands beside SQLite adding up the source tables in the same run, and beside DuckDB on the same rows where
-//! Python has it. Absolute times hold on no other machine. Nothing is asserted but that all agree: goals are printed.
+//! Python has it; what session logs of another tool cost, beside ccusage where `.ci/peers` has installed it. Absolute times
+//! hold on no other machine. Nothing is asserted but that all agree: goals are printed.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-#[expect(dead_code, reason = "a report is whole or not there: its first byte tells nothing")]
-#[path = "cli/child.rs"]
-mod child;
+mod common;
+#[path = "usage/sessions.rs"]
+mod sessions;
 #[path = "usage/year.rs"]
 mod year;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::figure::{Figure, Unit, quantile};
+use common::race::{PEAK, Race, Runner, WALL};
+use common::rivals::play;
+use common::table::{Goal, Row, Table};
+use common::{after, child, folder, peer};
 use jiff::civil::date;
 use llmx::domain::bill::Quote;
 use llmx::domain::budget::Claim;
@@ -27,6 +33,7 @@ use llmx::domain::window::Zone;
 use llmx::ledger::{Admission, Ledger};
 use rusqlite::Connection;
 use serde_json::json;
+use sessions::Tokens;
 use year::open;
 
 const LLMX: &str = env!("CARGO_BIN_EXE_llmx");
@@ -34,13 +41,10 @@ const ROUNDS: usize = 15;
 const ZONES: [&str; 4] = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"];
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let after = |flag: &str| words.iter().position(|word| word == flag).and_then(|place| words.get(place + 1)).cloned();
     if let Some(role) = after("--role") {
         return in_process(&role, Path::new(&after("--db").expect("a ledger")), after("--calls"));
     }
-    if !words.iter().any(|word| word == "--bench") {
-        // `cargo test --benches` measures nothing.
+    if !common::asked() {
         return;
     }
     let sizes = after("--calls").unwrap_or_else(|| "10000,100000,1000000".into());
@@ -49,10 +53,12 @@ fn main() {
         let measured = role("measure", Path::new("")).args(["--calls", calls]).status();
         assert!(measured.is_ok_and(|measured| measured.success()), "{calls} calls were not measured");
     }
+    session_logs(100_000);
 }
 
 fn measure(calls: i64) {
-    let folder = tempfile::tempdir_in(target()).expect("a folder on the disk of the build");
+    let mut table = Table::begin(&format!("usage, {calls} calls")).expect("written");
+    let folder = tempfile::tempdir_in(folder()).expect("a folder on the disk of the build");
     let path = folder.path().join("ledger.db");
     let began = Instant::now();
     let written = role("write", &path).args(["--calls", &calls.to_string()]).status();
@@ -60,29 +66,121 @@ fn measure(calls: i64) {
     let size = std::fs::metadata(&path).expect("written").len();
     println!("\n{calls} calls over 2026, {} MiB, written in {} ms", size >> 20, began.elapsed().as_millis());
     println!("{:<58}{:>12}{:>12}{:>12}{:>10}", "", "ms, median", "min", "CPU, median", "MiB peak");
-    row("llmx --version", &mut llmx(&path, &["--version"]), ROUNDS);
-    row("llmx logs -n 1", &mut llmx(&path, &["logs", "-n", "1"]), ROUNDS);
-    row("SQLite: GROUP BY day, model over the sources", &mut role("sqlite", &path), 3);
-    row("calls one by one: by day, model", &mut role("calls", &path), 3);
-    row("calls one by one: a filter on project and user", &mut role("filtered", &path), 3);
-    row("the first question in a zone: makes its days", &mut role("first", &path), 1);
+    line("llmx --version", &mut llmx(&path, &["--version"]), ROUNDS);
+    line("llmx logs -n 1", &mut llmx(&path, &["logs", "-n", "1"]), ROUNDS);
+    let sqlite = row("SQLite: GROUP BY day, model over the sources", &mut role("sqlite", &path), 3);
+    line("calls one by one: by day, model", &mut role("calls", &path), 3);
+    line("calls one by one: a filter on project and user", &mut role("filtered", &path), 3);
+    line("the first question in a zone: makes its days", &mut role("first", &path), 1);
     println!("  and the ledger has grown to {} MiB", std::fs::metadata(&path).expect("there").len() >> 20);
-    row("llmx usage -z UTC", &mut llmx(&path, &["usage", "-z", "UTC"]), ROUNDS);
-    row(
+    line("llmx usage -z UTC", &mut llmx(&path, &["usage", "-z", "UTC"]), ROUNDS);
+    let command = row(
         "llmx usage 2026 --by day,model (goal: 20 ms, 20 MiB)",
         &mut llmx(&path, &["usage", "2026", "--by", "day,model", "-z", "UTC"]),
         ROUNDS,
     );
-    row("a process that asks: year by day, model", &mut role("year", &path), ROUNDS);
-    row("a process that asks: year by user, month", &mut role("user", &path), ROUNDS);
-    row("a process that asks: year by tag:cost-center", &mut role("tag", &path), ROUNDS);
-    row("DuckDB: GROUP BY day, model over its own copy", &mut duckdb(&path), 3);
+    let asking = row("a process that asks: year by day, model", &mut role("year", &path), ROUNDS);
+    line("a process that asks: year by user, month", &mut role("user", &path), ROUNDS);
+    line("a process that asks: year by tag:cost-center", &mut role("tag", &path), ROUNDS);
+    let duck = duckdb(&path)
+        .and_then(|mut ask| row("DuckDB: GROUP BY day, model over its own copy", &mut ask, 3))
+        .inspect_err(|reason| println!("  DuckDB: {reason}"));
+    for row in rows(&command, &asking, &[("SQLite", &sqlite), ("DuckDB", &duck)]) {
+        table.add(row);
+    }
     agree(&path);
     settling(&path);
     println!("  {:<56}{:>12}", "opening the ledger", micros(median(ROUNDS * 10, || drop(open(&path)))));
     let began = Instant::now();
     assert_eq!(open(&path).check().expect("reads"), Vec::<String>::new());
     println!("  {:<56}{:>12}", "ledger check, four zones", micros(began.elapsed()));
+    table.finish().expect("written");
+}
+
+/// The year by day and model, beside whoever else was asked.
+fn rows(command: &Measured, asking: &Measured, others: &[(&str, &Measured)]) -> Vec<Row> {
+    let part = |measured: &Measured, part: fn(&Took) -> Figure| measured.as_ref().map(part).map_err(Clone::clone);
+    let mut rows = Vec::new();
+    for (name, other) in others {
+        let question: fn(&Took) -> Figure = |took| Figure::time(took.question);
+        let wall: fn(&Took) -> Figure = |took| Figure::time(took.wall);
+        let peak: fn(&Took) -> Figure = |took| Figure { value: took.peak_bytes, unit: Unit::MiB };
+        let row = |path: &str, ours: &Measured, of: fn(&Took) -> Figure| {
+            Row::new(path, part(ours, of)).beside(name, part(other, of))
+        };
+        rows.push(
+            row("a year by day and model, in the process", asking, question).goal(Some(Goal::Most(Figure::millis(20)))),
+        );
+        rows.push(row("`llmx usage 2026 --by day,model`, start to end", command, wall));
+        rows.push(row("the same, peak memory", command, peak).goal(Some(Goal::Most(Figure::mib(20)))));
+    }
+    rows
+}
+
+/// What a hundred thousand answers of Claude Code cost to read and to add up, beside the tool that reads them at each report.
+fn session_logs(answers: i64) {
+    const IMPORT: &str = "llmx usage import, then usage";
+    const REPORT: &str = "llmx usage, imported before";
+    const CCUSAGE: &str = "ccusage daily";
+    let mut table = Table::begin("usage, session logs").expect("written");
+    let home = tempfile::tempdir_in(folder()).expect("a folder on the disk of the build");
+    let tokens = sessions::write(home.path(), answers).expect("written");
+    let db = home.path().join("ledger.db");
+    let own = |command: &mut Command| {
+        command.env_clear().env("HOME", home.path()).env("CLAUDE_CONFIG_DIR", home.path()).env("TZ", "UTC");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LLMX_DB", &db);
+    };
+    let report = ["usage", "2025", "--by", "day", "-z", "UTC"];
+    let mut import = Command::new("sh");
+    let script = "rm -f \"$LLMX_DB\"*; \"$0\" usage import -q claude-code && exec \"$0\" \"$@\"";
+    import.args(["-c", script, LLMX]).args(report);
+    own(&mut import);
+    let mut again = Command::new(LLMX);
+    again.args(report);
+    own(&mut again);
+    let ccusage = peer("ccusage/node_modules/.bin/ccusage").map(|program| {
+        let mut command = Command::new(program);
+        command.args(["daily", "--offline", "--json"]);
+        own(&mut command);
+        command
+    });
+    let said = |command: &mut Command| command.output().map(|output| output.stdout).unwrap_or_default();
+    println!("\n{answers} answers of Claude Code, generated; tokens in, out, written to the cache, read from it:");
+    println!("  {:<26}{tokens:?}", "written");
+    said(&mut import);
+    let ours = total(&said(&mut json(&again)), "total", ["input", "output", "cache_write", "cache_read"]);
+    println!("  {:<26}{ours:?}", "counted by llmx");
+    assert_eq!(ours, Some(tokens), "what was written is counted");
+    let ccusage = ccusage.map(|mut command| {
+        let names = ["inputTokens", "outputTokens", "cacheCreationTokens", "cacheReadTokens"];
+        println!("  {:<26}{:?}", "counted by ccusage", total(&said(&mut command), "totals", names));
+        command
+    });
+    let mut race =
+        Race::of(vec![Runner::new(IMPORT, import), Runner::new(REPORT, again), Runner::peer(CCUSAGE, ccusage)]);
+    race.run(5).expect("they ran before");
+    print!("{}", race.shown("session logs, start to end", "none", WALL));
+    println!("{}", race.shown("session logs, peak memory", "none", PEAK));
+    for (path, ours) in [("read and report", IMPORT), ("report again", REPORT)] {
+        let path = format!("{answers} answers of Claude Code, {path}");
+        table.add(race.row(&path, ours, CCUSAGE, WALL, None));
+        table.add(race.row(&format!("{path}, peak memory"), ours, CCUSAGE, PEAK, None));
+    }
+    table.finish().expect("written");
+}
+
+/// The same question, answered as JSON.
+fn json(asked: &Command) -> Command {
+    let mut command = Command::new(asked.get_program());
+    command.args(asked.get_args()).arg("--json").env_clear();
+    command.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
+fn total(json: &[u8], within: &str, names: [&str; 4]) -> Option<Tokens> {
+    let report: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let sums = names.map(|name| report[within][name].as_i64());
+    Some([sums[0]?, sums[1]?, sums[2]?, sums[3]?])
 }
 
 /// The process that is measured, in the role of one question.
@@ -90,7 +188,11 @@ fn in_process(role: &str, path: &Path, calls: Option<String>) {
     let question = match role {
         "measure" => return measure(calls.and_then(|calls| calls.parse().ok()).expect("a number of calls")),
         "write" => return year::write(path, calls.and_then(|calls| calls.parse().ok()).expect("a number of calls")),
-        "sqlite" => return drop(grouped(path)),
+        "sqlite" => {
+            let began = Instant::now();
+            let groups = grouped(path).len();
+            return println!("{groups} groups in {}", micros(began.elapsed()));
+        }
         "first" => return open(path).keep_days(&Zone::utc()).expect("kept"),
         "filtered" => Question { filter: filter("project=pay user=user-07"), ..asked("UTC", &[Dimension::Model]) },
         // No days are kept in this zone yet, nor made where a filter asks for what they do not have.
@@ -238,13 +340,13 @@ fn llmx(path: &Path, words: &[&str]) -> Command {
 }
 
 fn role(name: &str, path: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this binary"));
-    command.args(["--role", name, "--db"]).arg(path);
+    let mut command = play(&["--role", name, "--db"]);
+    command.arg(path);
     command
 }
 
 /// Loads the rows into DuckDB once, and asks it then; the time is that of the process that asks.
-fn duckdb(path: &Path) -> Command {
+fn duckdb(path: &Path) -> Result<Command, String> {
     let copy = path.with_extension("duckdb");
     let load = "import sys, sqlite3, duckdb, csv, os
 rows = sqlite3.connect(sys.argv[1]).execute('SELECT c.opened_ms, c.provider, c.model, s.total_picos FROM call c JOIN settlement s ON s.call = c.seq')
@@ -260,14 +362,31 @@ began = time.perf_counter()
 rows = db.execute('SELECT opened_ms // 86400000, provider, model, count(*), sum(picos) FROM calls GROUP BY 1, 2, 3 ORDER BY 1, 2, 3').fetchall()
 print(len(rows), 'groups in', round((time.perf_counter() - began) * 1000, 2), 'ms')";
     ask.args(["-c", sql]).arg(&copy);
-    if !loaded.is_ok_and(|loaded| loaded.status.success()) {
-        ask.args(["(duckdb is not there: pip install duckdb)"]);
+    if loaded.is_ok_and(|loaded| loaded.status.success()) {
+        Ok(ask)
+    } else {
+        Err("not there (pip install duckdb)".into())
     }
-    ask
+}
+
+/// Medians of a process, and the most memory of any run.
+struct Took {
+    wall: Duration,
+    /// The question alone, as the process told it, or the whole process.
+    question: Duration,
+    peak_bytes: u64,
+}
+
+/// Or why it did not run.
+type Measured = Result<Took, String>;
+
+/// One line for the reader alone.
+fn line(name: &str, command: &mut Command, rounds: usize) {
+    let _ = row(name, command, rounds);
 }
 
 /// One line: times and peak memory of a process, and what it said last.
-fn row(name: &str, command: &mut Command, rounds: usize) {
+fn row(name: &str, command: &mut Command, rounds: usize) -> Measured {
     let (mut walls, mut cpus, mut peak) = (Vec::new(), Vec::new(), 0);
     for _ in 0..rounds {
         match child::run(command) {
@@ -276,15 +395,30 @@ fn row(name: &str, command: &mut Command, rounds: usize) {
                 cpus.push(sample.cpu);
                 peak = sample.peak_bytes.max(peak);
             }
-            Err(said) => return println!("  {name:<56}did not run: {said}"),
+            Err(said) => {
+                println!("  {name:<56}did not run: {said}");
+                return Err(format!("did not run: {said}"));
+            }
         }
     }
-    walls.sort_unstable();
-    cpus.sort_unstable();
-    let said = command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let said = said.lines().next().filter(|said| said.contains(" groups in ")).unwrap_or_default().to_owned();
-    let (middle, least, cpu) = (micros(walls[rounds / 2]), micros(walls[0]), micros(cpus[rounds / 2]));
-    println!("  {name:<56}{middle:>12}{least:>12}{cpu:>12}{:>10}  {said}", peak >> 20);
+    let said = (0..rounds).filter_map(|_| said(command)).collect::<Vec<_>>();
+    let question = said.iter().map(|(_, took)| *took).collect::<Vec<_>>();
+    let text = said.last().map(|(text, _)| text.as_str()).unwrap_or_default();
+    let [wall, least, cpu] = [quantile(&walls, 50), quantile(&walls, 0), quantile(&cpus, 50)];
+    let shown = [wall, least, cpu].map(micros);
+    println!("  {name:<56}{:>12}{:>12}{:>12}{:>10}  {text}", shown[0], shown[1], shown[2], peak >> 20);
+    let question = if question.is_empty() { wall } else { quantile(&question, 50) };
+    Ok(Took { wall, question, peak_bytes: peak })
+}
+
+/// What a process said of itself, and the milliseconds in it: `365 groups in 4.017`.
+fn said(command: &mut Command) -> Option<(String, Duration)> {
+    let text = String::from_utf8(command.output().ok()?.stdout).ok()?;
+    let line = text.lines().next()?;
+    let millis = line.split_once(" groups in ")?.1.trim_end_matches(" ms");
+    let (whole, part) = millis.split_once('.')?;
+    let micros = whole.parse::<u64>().ok()? * 1_000 + format!("{part:0<3}")[..3].parse::<u64>().ok()?;
+    Some((line.to_owned(), Duration::from_micros(micros)))
 }
 
 fn median(rounds: usize, mut work: impl FnMut()) -> Duration {
@@ -301,10 +435,4 @@ fn median(rounds: usize, mut work: impl FnMut()) -> Duration {
 
 fn micros(time: Duration) -> String {
     format!("{}.{:03}", time.as_millis(), time.as_micros() % 1000)
-}
-
-fn target() -> PathBuf {
-    let mut path = std::env::current_exe().expect("this binary");
-    path.pop();
-    path
 }

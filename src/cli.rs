@@ -17,13 +17,13 @@ use crate::command::{AFTER_HELP, Command};
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// `llmx "prompt"` is `llmx chat "prompt"`.
+    /// `llmx "prompt"` is `llmx chat "prompt"`, see `command::bare`.
     #[command(flatten)]
     chat: ChatArgs,
 }
 
 impl From<Cli> for Command {
     fn from(cli: Cli) -> Command {
-        cli.command.unwrap_or_else(|| Command::Chat(Box::new(cli.chat)))
+        cli.command.unwrap_or_else(|| Command::Bare(cli.chat.into()))
     }
 }

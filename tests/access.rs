@@ -367,6 +367,7 @@ fn a_model_without_a_price_is_asked_only_where_the_user_says_so() {
     let unknown = "bedrock-openai/acme.unheard-of-v1:0";
     let done = test(&cloud, &["-m", unknown]).run().exits(8).says(&["which are not asked (--unpriced asks them)"]);
     assert!(cloud.paid() == 0 && done.text().contains("unpriced"), "{}", done.text());
+    assert!(done.text().contains("try: what it costs is not known"), "{}", done.text());
     let done = test(&cloud, &["-m", unknown, "--unpriced", "--json"]).run().exits(0);
     let json = done.json();
     assert_eq!((cloud.paid(), probe(&json, unknown)["rungs"]["price"].as_str()), (1, Some("failed")));

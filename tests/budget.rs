@@ -332,27 +332,29 @@ mod chargeback {
     fn every_call_says_who_is_spending() {
         let home = Home::new()
             .file("config.toml", "user = \"ann\"\ntags = {area = \"eu\"}\n")
-            .file("shop/.llmx.toml", "team = \"pay\"\ntags = {env = \"dev\"}\n")
+            .file("shop/.llmx.toml", "team = \"pay\"\nsession = \"night\"\ntags = {env = \"dev\"}\n")
             .file("shop/.git/HEAD", "");
         home.does(&["chat", "-m", "sim/echo", "hi"]);
         let env = home.llmx(&["chat", "-m", "sim/echo", "hi"]);
         let env = env.env("LLMX_PROJECT", "api").env("LLMX_USER", "bob").env("LLMX_TEAM", "core");
+        let env = env.env("LLMX_SESSION", "run 7");
         env.env("LLMX_TAGS", "env=ci,run=7").run().exits(0);
-        let flags = ["--project", "p", "--user", "u", "--team", "t", "--tag", "env=prod", "--tag", "n=1"];
+        let flags =
+            ["--project", "p", "--user", "u", "--team", "t", "--session", "s", "--tag", "env=prod", "--tag", "n=1"];
         home.llmx(&["chat", "-m", "sim/echo", "hi"]).args(&flags).env("LLMX_TEAM", "core").run().exits(0);
         let logs = home.json(&["logs", "-j"]);
         let who: Vec<_> = logs["calls"]
             .as_array()
             .expect("a list")
             .iter()
-            .map(|call| json!([call["project"], call["user"], call["team"], call["tags"]]))
+            .map(|call| json!([call["project"], call["user"], call["team"], call["session"], call["tags"]]))
             .collect();
         assert_eq!(
             json!(who),
             json!([
-                ["p", "u", "t", {"area": "eu", "env": "prod", "n": "1"}],
-                ["api", "bob", "core", {"area": "eu", "env": "ci", "run": "7"}],
-                ["shop", "ann", "pay", {"area": "eu", "env": "dev"}],
+                ["p", "u", "t", "s", {"area": "eu", "env": "prod", "n": "1"}],
+                ["api", "bob", "core", "run 7", {"area": "eu", "env": "ci", "run": "7"}],
+                ["shop", "ann", "pay", "night", {"area": "eu", "env": "dev"}],
             ])
         );
         let id = logs["calls"][0]["id"].as_str().expect("an id");
@@ -361,9 +363,32 @@ mod chargeback {
     }
 
     #[test]
+    fn chat_and_compare_book_the_session_that_is_named_and_reports_and_budgets_go_by_it() {
+        let home = Home::new();
+        let dear = "sim/lorem?tokens=100&usd_out=10000";
+        let said = home.json(&["chat", "-m", dear, "--session", "night 7", "hi", "-j"]);
+        assert_eq!(said["session"], "night 7");
+        let compared = home.json(&["compare", "-m", "sim/echo,sim/lorem?tokens=3", "--session", "night 7", "hi", "-j"]);
+        assert_eq!(compared["calls"][1]["session"], "night 7");
+        home.does(&["chat", "-m", dear, "hi"]);
+        let usage = home.json(&["usage", "today", "--by", "session", "-j"]);
+        let groups: Vec<_> = usage["groups"]
+            .as_array()
+            .expect("groups")
+            .iter()
+            .map(|group| json!([group["keys"]["session"], group["calls"], group["usd"]]))
+            .collect();
+        assert_eq!(json!(groups), json!([[null, 1, "1"], ["night 7", 3, "1"]]));
+        home.does(&["budget", "set", "night", "1.5/total", "--session", "night 7"]);
+        home.does(&["chat", "-m", dear, "hi"]);
+        let again = home.llmx(&["chat", "-m", dear, "hi"]).env("LLMX_SESSION", "night 7").run();
+        again.exits(8).prints("").says(&["budget night (session=night 7)"]);
+    }
+
+    #[test]
     fn a_wrong_tag_stops_the_call() {
         let home = Home::new();
-        for args in [["--tag", "x"], ["--tag", "a b=c"], ["--team", " "], ["--project", "a\nb"]] {
+        for args in [["--tag", "x"], ["--tag", "a b=c"], ["--team", " "], ["--session", ""], ["--project", "a\nb"]] {
             let done = home.llmx(&["chat", "-m", "sim/echo", "hi"]).args(&args).run();
             done.exits(2).prints("").says(&["llmx: --", "\ntry: "]);
         }

@@ -160,6 +160,50 @@ fn without_a_model_the_providers_with_a_credential_are_listed() {
 }
 
 #[test]
+fn a_command_that_is_misspelt_or_stands_behind_a_flag_is_no_prompt() {
+    let server = good();
+    let asks = |words: &[&str]| {
+        Llmx::new(words).env("OPENAI_API_KEY", KEY).env("OPENAI_BASE_URL", format!("{}/v1", server.url())).run()
+    };
+    for (words, advice) in [
+        (&["usgae", "today", "-m", "openai/gpt-4o"][..], "try: llmx usage …; as a prompt: llmx chat … usgae"),
+        (&["-m", "openai/gpt-4o", "compre", "this"], "try: llmx compare …; as a prompt"),
+        (&["-m", "openai/gpt-4o", "models"], "try: llmx models …, the command first"),
+    ] {
+        asks(words).exits(2).prints("").says(&["nothing was sent", advice]);
+    }
+    assert_eq!(server.connections(), 0);
+    let echo = |words: &[&str]| Llmx::new(&["-m", "sim/echo"]).args(words).run().exits(0).text().to_owned();
+    assert_eq!(echo(&["compre these two"]), "compre these two\n");
+    assert_eq!(echo(&["what", "is", "that"]), "what is that\n");
+    assert_eq!(Llmx::chat(&["-m", "sim/echo", "models"]).run().exits(0).text(), "models\n");
+}
+
+#[test]
+fn help_is_a_word_too() {
+    let text = |words: &[&str]| Llmx::new(words).env("LLMX_MODEL", "sim/echo").run().exits(0).text().to_owned();
+    assert_eq!(text(&["help"]), text(&["--help"]));
+    assert_eq!(text(&["help", "budget", "set"]), text(&["budget", "set", "--help"]));
+    assert_eq!(text(&["help", "me", "write"]), "help me write\n");
+}
+
+#[test]
+fn a_provider_without_a_model_and_a_name_with_a_colon_are_mended() {
+    let says = |name: &str, words: &[&str]| {
+        Llmx::chat(&["-m", name, "x"]).run().exits(4).prints("").says(words);
+    };
+    says("anthropic", &["\"anthropic\" is a provider", "try: say which, such as anthropic/claude-"]);
+    says("lmstudio", &["\"lmstudio\" is a provider", "try: say which, such as lmstudio/MODEL"]);
+    says("openai:gpt-4o", &["names no model", "try: write it as openai/gpt-4o"]);
+}
+
+#[test]
+fn the_name_of_a_maker_s_model_alone_is_the_maker_s() {
+    let done = Llmx::chat(&["-m", "claude-sonnet-4-5", "--dry-run", "x"]).env("ANTHROPIC_API_KEY", KEY).run();
+    assert!(done.exits(0).text().contains("api.anthropic.com"));
+}
+
+#[test]
 fn a_key_that_no_header_can_carry_is_told_without_it() {
     let server = good();
     let done = Llmx::openai(&server, &["x"]).env("OPENAI_API_KEY", "sk-CANARY\nsk-CANARY").run();

@@ -159,7 +159,7 @@ fn names_come_from_the_books_that_the_line_means() {
     let folder = tempfile::tempdir().expect("a folder");
     let db = folder.path().join("mine.db");
     let db = db.to_str().expect("UTF-8");
-    let who = ["--project", "shop", "--user", "eve", "--team", "pay", "--tag", "env=ci"];
+    let who = ["--project", "shop", "--user", "eve", "--team", "pay", "--session", "night 7", "--tag", "env=ci"];
     Llmx::chat(&["-m", "sim/echo", "--db", db, "hi"]).args(&who).run().exits(0);
     Llmx::new(&["compare", "-m", "sim/echo,sim/lorem", "--db", db, "--project", "odd name", "hi"]).run().exits(0);
     Llmx::new(&["budget", "set", "eng-a", "50/day", "--db", db]).run().exits(0);
@@ -170,6 +170,7 @@ fn names_come_from_the_books_that_the_line_means() {
     assert_eq!(names(&["chat", "--project", ""]), [""; 0], "other books");
     assert!(names(&["chat", "--db", db, "--user", ""]).contains(&"eve".to_owned()));
     assert_eq!(names(&["chat", "--db", db, "--team", ""]), ["pay"]);
+    assert_eq!(names(&["compare", "--db", db, "--session", ""]), ["night 7"]);
     assert_eq!(names(&["chat", "--db", db, "--tag", "env"]), ["env=ci"]);
     assert_eq!(names(&["logs", "show", "--db", db, ""]).len(), 4, "three calls and a group");
     let calls = ask(&["ledger", "resolve", "--db", db, ""]);

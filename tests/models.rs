@@ -107,3 +107,10 @@ fn a_bad_line_is_an_error_object_and_the_others_are_billed() {
     }
     assert_eq!(lines[4]["usd"], "0.001041");
 }
+
+#[test]
+fn a_word_that_no_model_has_is_said() {
+    let (code, out, err) = run(None, &["models", "zzz", "9"], "");
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(err.contains("no model in the price table has \"zzz 9\" in its name"), "{err}");
+}

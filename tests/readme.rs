@@ -37,9 +37,12 @@ const OTHERS: &[&str] = &[
     "--bench",
     "--example",
     "--features",
+    "--list-models",
     "--locked",
+    "--no-dedupe",
     "--no-default-features",
     "--path",
+    "--prefix",
     "--release",
     "--target",
     "--test",
@@ -297,6 +300,42 @@ fn help(command: &[String]) -> String {
     let done = Llmx::new(&words).args(&["--help"]).run().exits(0);
     let more = below(done.text()).into_iter().map(|name| help(&[command, &[name]].concat()));
     format!("{}\n{}", done.text(), more.collect::<String>())
+}
+
+/// The numbers before a word, in the order in which the page has them.
+fn counted(pattern: &str) -> Vec<usize> {
+    let page = readme();
+    let pattern = Regex::new(pattern).expect("a pattern");
+    let found = pattern.captures_iter(&page).flat_map(|found| found.iter().skip(1).flatten().collect::<Vec<_>>());
+    found.map(|number| number.as_str().parse().expect("a number")).collect()
+}
+
+#[test]
+fn the_number_of_manual_pages_is_that_of_the_pages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().to_str().expect("UTF-8");
+    Llmx::new(&["man", "--dir", dir]).run().exits(0);
+    let pages = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(counted(r"(\d+) manual\s+pages"), [pages]);
+}
+
+/// Other systems compile other crates in.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_numbers_of_crates_are_those_of_the_tree() {
+    let crates = |more: &[&str]| {
+        let done = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--offline", "-e", "normal", "--prefix", "none", "--no-dedupe"])
+            .args(more)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let names: std::collections::BTreeSet<_> = done.stdout.split(|&byte| byte == b'\n').collect();
+        // An empty last line, and llmx itself.
+        names.len() - 2
+    };
+    assert_eq!(counted(r"(\d+) crates instead of (\d+)"), [crates(&["--no-default-features"]), crates(&[])]);
 }
 
 #[test]

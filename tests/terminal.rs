@@ -237,6 +237,24 @@ fn markdown_is_rendered_in_colour_before_a_person_and_nowhere_else() {
 }
 
 #[test]
+fn who_types_llmx_alone_is_told_what_to_type() {
+    let seen = sit(Llmx::new(&[]), 80).end().exits(2);
+    let all = seen.all_lines().join(" ");
+    assert!(all.contains("there is nothing to ask") && all.contains("llmx chat -m sim/echo \"hello\""), "{all}");
+}
+
+#[test]
+fn the_providers_fit_the_screen_and_end_in_those_that_are_here() {
+    for columns in [80, 200] {
+        let seen = sit(Llmx::new(&["providers"]).env("GROQ_API_KEY", KEY), columns).end().exits(0);
+        let all = String::from_utf8_lossy(&seen.bytes).into_owned();
+        assert!(all.lines().all(|line| line.trim_end().chars().count() <= usize::from(columns)), "{all}");
+        assert!(all.trim_end().ends_with("have a credential here: groq"), "{all}");
+        assert_eq!(all.contains("speaks"), columns == 200);
+    }
+}
+
+#[test]
 fn what_was_consumed_stands_below_the_answer_unless_quiet() {
     let server = speaking("Como.");
     let seen = sit(Llmx::openai(&server, &["x"]), 80).end().exits(0);

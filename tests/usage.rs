@@ -9,6 +9,7 @@ mod books;
 mod screens;
 
 use books::{Books, NIGHT};
+use common::binary::Llmx;
 use serde_json::Value;
 
 /// Picodollars of a decimal string.
@@ -16,6 +17,23 @@ fn picos(amount: &Value) -> i128 {
     let text = amount.as_str().expect("money is a string");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     format!("{whole}{fraction:0<12}").parse().expect("a decimal")
+}
+
+#[test]
+fn a_list_without_calls_says_whether_there_are_any() {
+    let logs = Llmx::new(&["logs"]).run().exits(0).prints("");
+    logs.says(&["no call was made yet: `llmx chat -m sim/echo hello`"]);
+    Llmx::new(&["logs", "--failed"]).run().exits(0).prints("").says(&["no call in the ledger fits"]);
+}
+
+#[test]
+fn a_group_in_the_place_of_a_period_is_told_how_it_is_asked_for() {
+    for (word, by) in [("daily", "day"), ("monthly", "month"), ("session", "session"), ("projects", "project")] {
+        let done = Llmx::new(&["usage", word]).run().exits(2).prints("");
+        done.says(&["no period", &format!("try: llmx usage month --by {by}")]);
+    }
+    let done = Llmx::new(&["usage", "blocks"]).run().exits(2);
+    assert!(!done.err.contains("--by"), "{}", done.err);
 }
 
 #[test]
@@ -102,8 +120,30 @@ fn empty_days_are_kept_and_an_empty_period_says_where_the_calls_are() {
     assert_eq!((&zeros["total"]["usd"], &zeros["total"]["calls"]), (&"0".into(), &0.into()));
     let none = Books::new().usage(&[]).run().exits(0);
     assert!(none.text().contains("The ledger is empty"), "{}", none.text());
-    let filtered = books.report(&["--where", "project=nobody"]);
+    let filtered = books.report(&["--where", "cost>1000"]);
     assert!(filtered.text().contains("No call of these days fits the filter"), "{}", filtered.text());
+}
+
+#[test]
+fn work_that_stands_behind_a_flag_is_told_where_it_belongs() {
+    let books = Books::new();
+    books.usage(&["-z", "UTC", "explain", "today"]).run().exits(2);
+    books.usage(&["-z", "UTC", "forecast"]).run().exits(2).says(&["llmx usage forecast …"]);
+}
+
+#[test]
+fn a_value_that_no_call_has_is_named_with_what_is_near_to_it() {
+    let books = Books::filled();
+    let said = |filter: &str| books.report(&["--where", filter]).text().to_owned();
+    let lines = |filter: &str| said(filter).lines().skip(2).take(2).map(str::to_owned).collect::<Vec<_>>();
+    let [no, advice] = &lines("status=opne")[..] else { panic!("{}", said("status=opne")) };
+    assert_eq!(no, "No call of these days has status opne.");
+    assert!(advice.starts_with("try: did you mean open? their status is ok, "), "{advice}");
+    let [no, advice] = &lines("cost>0 model=gpt-5.3")[..] else { panic!("{}", said("model=gpt-5.3")) };
+    assert_eq!(no, "No call of these days has model gpt-5.3.");
+    assert!(advice.starts_with("try: their model is anthropic/claude-opus-4-5, openai/gpt-5.2"), "{advice}");
+    // Each is there, but never together.
+    assert!(said("model=gpt-5.2 provider=anthropic").contains("No call of these days fits the filter"));
 }
 
 #[test]

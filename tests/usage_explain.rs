@@ -243,6 +243,9 @@ fn calls_without_a_price_are_counted_and_make_the_sum_a_least() {
     });
     let object = is_the_cause(&books, "unknown-price");
     assert_eq!(object["now"]["unpriced"], 4);
+    let page = told(&books.path(), &["usage", "2026-11", "--explain"], None);
+    let whole = page.split(" = ").next().unwrap_or_default().to_owned();
+    assert!(whole.starts_with("at least $") && page.contains(&format!("\ntotal = {whole}\n")), "{page}");
     let text = told(&books.path(), &[&["usage", "explain"], &PERIODS[..]].concat(), None);
     assert!(text.contains("No price is known of 4 calls now, 0 before: it is at least so much now."), "{text}");
     let sums = self::object(&books.path(), &["usage", PERIODS[0], "--explain", "-j"]);

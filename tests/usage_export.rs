@@ -3,6 +3,8 @@
 mod common;
 
 use std::collections::BTreeMap;
+#[cfg(feature = "parquet")]
+use std::path::Path;
 use std::path::PathBuf;
 
 use common::binary::Llmx;
@@ -339,14 +341,13 @@ fn a_build_without_parquet_says_so() {
 #[cfg(feature = "parquet")]
 mod parquet {
     use std::fs::File;
-    use std::path::Path;
     use std::process::Command;
 
     use parquet::basic::{LogicalType, TimeUnit};
     use parquet::file::reader::{FileReader as _, SerializedFileReader};
     use parquet::record::Field;
 
-    use super::{Books, Cells, Table, Usd, as_given, csv_rows};
+    use super::{Books, Cells, Path, Table, Usd, as_given, csv_rows};
 
     fn exported(books: &Books, args: &[&str]) -> std::path::PathBuf {
         let file = books.path("rows.parquet");

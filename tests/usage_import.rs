@@ -251,6 +251,27 @@ fn an_answer_of_claude_code_counts_once_at_its_last_usage() {
 }
 
 #[test]
+fn a_byte_order_mark_and_an_instant_in_other_letters_cost_no_row() {
+    for name in ["claude_code_resumed.jsonl", PARENT, "litellm.json", "litellm.csv", "openai_usage.json"] {
+        let books = Books::new();
+        let marked = format!("\u{feff}{}", std::fs::read_to_string(fixture(name)).expect("text"));
+        let path = books.written(name, &marked);
+        let said = books.import(&[&path, "-j"]).run().exits(0).json();
+        let plain = Books::new().file(name, &[]);
+        assert_eq!(
+            (&said["total"]["new"], &said["total"]["broken"]),
+            (&plain["new"], &plain["broken"]),
+            "{name}: {said}"
+        );
+    }
+    let books = Books::new();
+    let row = |id: &str, start: &str| json!({"request_id": id, "call_type": "acompletion", "spend": 0.25, "model": "gpt-4o", "startTime": start});
+    let rows = json!([row("a", "2026-09-28 um 12 Uhr é"), row("b", "2026-09-28T12:00:00Z")]);
+    let said = books.import(&[&books.written("logs.json", &rows.to_string()), "-j"]).run().exits(0).json();
+    assert_eq!((&said["total"]["new"], &said["total"]["broken"]), (&json!(1), &json!(1)), "{said}");
+}
+
+#[test]
 fn an_answer_that_may_not_have_ended_is_left_for_the_next_import() {
     let now = jiff::Timestamp::now().to_string();
     let line = |stop: Value| {
@@ -287,6 +308,65 @@ fn codex_counts_what_a_total_grew_by_and_a_fork_only_what_is_its_own() {
         assert_eq!(books.query("SELECT sum(total_picos) || '' FROM settlement"), ["9750000000"]);
         assert_eq!(books.query("SELECT sum(reasoning) || '' FROM settlement"), ["90"]);
     }
+}
+
+#[test]
+fn what_a_spawned_agent_of_codex_repeats_of_its_parent_is_the_parents() {
+    let (parent, child) = ("01a1f2d1-d400-7000-8000-000000000001", "01a1f3ad-8e00-7000-8000-000000000003");
+    let spawned = json!({"subagent": {"thread_spawn": {"parent_thread_id": parent, "depth": 1}}});
+    let meta = |id: &str, source: Value| json!({"type": "session_meta", "payload": {"id": id, "cwd": "/shop", "source": source}});
+    let turn = json!({"type": "turn_context", "payload": {"model": "gpt-5.4"}});
+    // The child was born at 12:00.
+    let begun = json!({"type": "event_msg", "payload": {"type": "task_started", "started_at": 1_795_089_700}});
+    let count = |time: &str, total: u64, last: u64| {
+        let counts = |input: u64| json!({"input_tokens": input, "output_tokens": 0});
+        json!({"timestamp": format!("2026-11-19T{time}:00Z"), "type": "event_msg", "payload": {"type": "token_count",
+            "info": {"total_token_usage": counts(total), "last_token_usage": counts(last)}}})
+    };
+    let history = [count("08:01", 100, 100), count("08:02", 300, 200)];
+    let first = [&[meta(parent, json!("cli")), turn.clone()], &history[..]].concat();
+    let own = [begun, turn.clone(), count("12:01", 450, 150)];
+    for copied in [vec![turn.clone()], vec![meta(parent, json!("cli")), turn.clone()]] {
+        let second = [vec![meta(child, spawned.clone())], copied, history.to_vec(), own.to_vec()].concat();
+        for order in [[&first, &second], [&second, &first]] {
+            let books = Books::new();
+            for lines in order {
+                let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+                books.import(&[&books.written("rollout.jsonl", &text)]).run().exits(0);
+            }
+            assert_eq!(
+                books.query("SELECT group_concat(quantity) FROM line WHERE meter = 'input' ORDER BY 1"),
+                ["100,200,150"]
+            );
+            let sessions = "SELECT DISTINCT session FROM call ORDER BY session";
+            assert_eq!(books.query(sessions), [parent, child]);
+        }
+    }
+}
+
+#[test]
+fn a_counter_of_codex_that_began_anew_may_come_to_the_same_totals() {
+    let books = Books::new();
+    let count = |minute: u32, total: u64, last: u64| {
+        let counts = |input: u64| json!({"input_tokens": input, "output_tokens": 0});
+        json!({"timestamp": format!("2026-11-19T08:{minute:02}:00Z"), "type": "event_msg", "payload": {"type": "token_count",
+            "info": {"total_token_usage": counts(total), "last_token_usage": counts(last)}}})
+    };
+    let lines = [
+        json!({"timestamp": "2026-11-19T08:00:00Z", "type": "session_meta", "payload": {"id": "one", "cwd": "/shop"}}),
+        json!({"timestamp": "2026-11-19T08:00:00Z", "type": "turn_context", "payload": {"model": "gpt-5.4"}}),
+        count(1, 100, 100),
+        count(2, 300, 200),
+        count(3, 100, 100),
+        count(4, 300, 200),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let path = books.written("rollout.jsonl", &text);
+    for new in [4, 0] {
+        let said = books.import(&[&path, "-j"]).run().exits(0).json();
+        assert_eq!(said["total"]["new"], new, "{said}");
+    }
+    assert_eq!(books.query("SELECT sum(quantity) || '' FROM line WHERE meter = 'input'"), ["600"]);
 }
 
 #[test]
@@ -588,4 +668,121 @@ fn an_imported_sum_is_priced_again_as_it_was() {
     }
     let said = books.llmx(&["ledger", "reprice", "-j"]).run().exits(0).json();
     assert_eq!(said["total"]["change_usd"], "0", "{}", said["by_cause"]);
+}
+
+/// Rows of an export of calls.
+fn rows_of(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn two_machines_books_become_one_and_nothing_is_counted_twice() {
+    let there = Books::new();
+    // Local servers give every answer one id.
+    there.own("openai/gpt-4o", "chatcmpl-always-the-same-id", DAY_MS);
+    for model in ["sim/lorem?tokens=40&usd_in=3&usd_out=15", "sim/echo", "sim/error?class=rate-limit"] {
+        there.llmx(&["chat", "-m", model, "--project", "=1+1", "--tag", "env=prod", "--retries", "0", "hi"]).run();
+    }
+    for name in ["claude_code.jsonl", "litellm.json", "llm.db"] {
+        if name == "llm.db" {
+            llm_log(&there.folder.path().join(name));
+            let path = there.folder.path().join(name);
+            there.import(&[path.to_str().expect("text")]).run().exits(0);
+        } else {
+            there.file(name, &[]);
+        }
+    }
+    let exported = |books: &Books, format: &str| {
+        books.llmx(&["usage", "export", "all", "--format", format]).run().exits(0).text().to_owned()
+    };
+    let mut sent = rows_of(&exported(&there, "jsonl"));
+    for format in ["jsonl", "csv"] {
+        let here = Books::new();
+        let path = here.written(&format!("there.{format}"), &exported(&there, format));
+        let said = here.import(&[&path, "-j"]).run().exits(0).json();
+        assert_eq!((&said["total"]["new"], &said["total"]["broken"]), (&json!(sent.len()), &json!(0)), "{said}");
+        // What came is what was sent, but for whose it is and how its amount came about here.
+        let mut came = rows_of(&exported(&here, "jsonl"));
+        for row in came.iter_mut().chain(&mut sent) {
+            if row["source"] == "llmx" {
+                row["source"] = json!("llmx-export");
+            }
+            // An imported row that took no time has no duration.
+            if row["total_ms"] == 0 {
+                row["total_ms"] = Value::Null;
+            }
+            if row["basis"] == "table" {
+                row["basis"] = json!("reported");
+                row["table_usd"] = row["cost_usd"].clone();
+            }
+        }
+        assert_eq!(came, sent, "{format}");
+        here.are_whole();
+        let before = here.dump();
+        let again = here.import(&[&path, "-j"]).run().exits(0).json();
+        assert_eq!(again["total"]["already_there"], json!(sent.len()), "{again}");
+        // Back where they came from, they are known by their ids.
+        let back = there.written(&format!("back.{format}"), &exported(&here, format));
+        let said = there.import(&[&back, "-j"]).run().exits(0).json();
+        assert_eq!((&said["total"]["new"], &said["total"]["same_as_own"]), (&json!(0), &json!(sent.len())), "{said}");
+        // And the log of another tool that stands in both is one log.
+        let said = here.file("claude_code.jsonl", &[]);
+        assert_eq!((&said["new"], &said["same_as_own"]), (&json!(0), &json!(3)), "{said}");
+        assert_eq!(here.dump(), before);
+    }
+}
+
+#[test]
+fn a_call_of_other_books_is_corrected_where_it_was_there_and_left_out_while_it_is_open() {
+    let there = Books::new();
+    there.own("openai/gpt-4o", "chatcmpl-of-our-own-000001", DAY_MS);
+    let row = there.llmx(&["usage", "export", "all", "--format", "jsonl"]).run().exits(0).lines().remove(0);
+    let with = |changes: Value| {
+        let mut row = row.clone();
+        row["id"] = json!("01a1f2d1-d400-7000-8000-0000000000aa");
+        for (name, value) in changes.as_object().expect("changes") {
+            row[name] = value.clone();
+        }
+        row
+    };
+    let here = Books::new();
+    let read = |row: Value| here.import(&[&here.written("row.jsonl", &format!("{row}\n")), "-j"]).run().exits(0).json();
+    let none = json!({"finished": null, "cost_usd": null, "cost_picos": null, "at_most_usd": null, "basis": null});
+    assert_eq!(read(with(none))["total"]["unfinished"], 1);
+    let tagged = json!({"tags": {"env": "prod", "no key": "x", "empty": ""}});
+    assert_eq!(read(with(tagged))["total"]["usd"], "0.5");
+    assert_eq!(here.query("SELECT tags FROM call"), ["{\"env\":\"prod\"}"]);
+    let dearer =
+        json!({"cost_usd": "0.75", "cost_picos": 750_000_000_000_i64, "at_most_usd": "0.75", "corrected": true});
+    for corrected in [1, 0] {
+        let said = read(with(dearer.clone()));
+        assert_eq!(said["total"]["corrected"], corrected, "{said}");
+    }
+    // An older export takes nothing back.
+    assert_eq!(read(with(json!({})))["total"]["already_there"], 1);
+    assert_eq!(here.query("SELECT total_picos || '' FROM correction"), ["750000000000"]);
+    here.are_whole();
+    for (wrong, why) in [
+        (json!({"cost_picos": 1}), "cost_usd and cost_picos"),
+        (json!({"cost_usd": "-0.5", "cost_picos": -500_000_000_000_i64}), "no amount"),
+        (json!({"cost_usd": null, "cost_picos": null}), "basis reported"),
+        (json!({"at_most_usd": "0.1"}), "below"),
+        (json!({"schema": 2}), "schema 2"),
+        (json!({"source": "openai-usage"}), "openai-usage itself"),
+        (json!({"id": "two\nlines"}), "no name"),
+        (json!({"corrected": null}), "no corrected"),
+    ] {
+        let said = read(with(wrong));
+        let problem = said["problems"][0]["why"].as_str().unwrap_or_default().to_owned();
+        assert!(said["total"]["broken"] == 1 && problem.contains(why), "{why}: {said}");
+    }
+}
+
+#[test]
+fn what_llmx_exports_and_does_not_read_says_what_to_export() {
+    let books = Books::new();
+    books.own("openai/gpt-4o", "chatcmpl-of-our-own-000001", DAY_MS);
+    let lines = books.llmx(&["usage", "export", "all", "--lines"]).run().exits(0);
+    books.import(&[&books.written("lines.csv", lines.text())]).run().exits(2).says(&["without --lines"]);
+    books.import(&[&books.written("calls.parquet", "PAR1...")]).run().exits(2).says(&[".jsonl"]);
 }

@@ -73,7 +73,7 @@ fn days(period: &Period, models: &[&str]) -> Vec<Group> {
                 at_most: picos,
                 ..Tally::default()
             };
-            groups.push(Group { keys: vec![Key::Date(day), text(model)], tally, price: Some(price(model)) });
+            groups.push(Group { keys: vec![Key::Date(day), text(model)], tally, price: Some(price(model).into()) });
         }
     }
     groups
@@ -99,6 +99,7 @@ fn report(period: Period, days: Vec<Group>, by: &[Dimension], groups: &[Group]) 
         month: None,
         currency: Currency::default(),
         known: None,
+        absent: None,
         period,
     }
 }
@@ -397,7 +398,7 @@ fn what_is_not_in_a_sum_stands_beside_it() {
         assert!(said.contains(part), "{part}: {said}");
     }
     let said = words(&strange());
-    assert!(said.contains("3 unpriced unknown 0%") && said.contains("over budget"), "{said}");
+    assert!(said.contains("3 unpriced unknown –") && said.contains("over budget"), "{said}");
     assert!(words(&year()).contains("Spend by week") && words(&year()).contains("EUR at 0.92 for $1"));
     assert!(words(&empty()).contains("The ledger is empty."));
 }

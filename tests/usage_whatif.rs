@@ -473,6 +473,19 @@ fn each_way_of_losing_money_has_its_part_and_a_call_is_in_one() {
 }
 
 #[test]
+fn where_a_call_has_no_price_what_was_wasted_is_at_least_so_much() {
+    let mut books = Books::new();
+    books.book(&made("lost", "anthropic/claude-sonnet-4-6", &[(Meter::Input, 100_000)]).failed());
+    let page = books.page(&["waste", "2026-11"]);
+    assert!(page.text().contains("$0.300000 of $0.300000 (100%) was paid for nothing"), "{}", page.text());
+    books.book(&made("unknown", "openai/nobody-knows", &[(Meter::Input, 100_000)]).after(HOUR));
+    assert_eq!(books.json(&["waste", "2026-11"])["unpriced"], 1);
+    let page = books.page(&["waste", "2026-11"]);
+    assert!(page.text().contains("at least $0.300000 of at least $0.300000 was paid for nothing"), "{}", page.text());
+    assert!(page.text().contains("1 call: in no sum, since unpriced"), "{}", page.text());
+}
+
+#[test]
 fn calls_that_were_meant_to_be_the_same_are_no_waste() {
     let mut books = Books::new();
     let one = |id: &str| made(id, MINI, &[(Meter::Input, 1000)]).asking("same");

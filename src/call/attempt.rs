@@ -90,6 +90,7 @@ impl Attempt<'_, '_> {
         let mut report = CallReport {
             id: self.id.clone(),
             group: self.call.group.clone(),
+            session: self.call.caller.session.clone(),
             region: provider.region().map(str::to_owned),
             request_id: request_id.or_else(|| failure.as_ref().and_then(|failure| failure.request_id.clone())),
             timing,
@@ -140,6 +141,7 @@ impl Attempt<'_, '_> {
             project: call.caller.project.clone(),
             user: call.caller.user.clone(),
             team: call.caller.team.clone(),
+            session: call.caller.session.clone(),
             tags: call.caller.tags.clone(),
             parameters: record::parameters(&call.request.settings),
             ceiling: prepared.quote.ceiling,

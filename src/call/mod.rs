@@ -98,6 +98,7 @@ pub struct Caller {
     pub project: Option<String>,
     pub user: Option<String>,
     pub team: Option<String>,
+    pub session: Option<String>,
     pub tags: BTreeMap<String, String>,
     /// The route that chose the model.
     pub route: Option<String>,

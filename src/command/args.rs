@@ -25,11 +25,13 @@ pub struct InputArgs {
     /// The answer must be JSON that fits this JSON Schema: a file, the schema itself, or "name, age int, note: a hint"
     #[arg(long, value_name = "FILE|DSL|JSON")]
     pub schema: Option<String>,
+    /// How freely words are chosen: 0 is the least; the model says what the most is
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub temperature: Option<f64>,
     /// The most tokens of the answer
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_tokens: Option<u32>,
+    /// Begin from this seed, so that the answer may come again, where the provider takes one
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub seed: Option<i64>,
     /// How hard a reasoning model thinks

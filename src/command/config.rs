@@ -47,6 +47,8 @@ pub struct Config {
     pub user: Option<String>,
     #[serde(deserialize_with = "terms::label_of")]
     pub team: Option<String>,
+    #[serde(deserialize_with = "terms::label_of")]
+    pub session: Option<String>,
     #[serde(deserialize_with = "terms::tags_of")]
     pub tags: BTreeMap<String, String>,
     /// Every budget of the files; two of one name hold both. A project's covers that project's calls.
@@ -169,6 +171,8 @@ struct Project {
     project: Option<String>,
     #[serde(deserialize_with = "terms::label_of")]
     team: Option<String>,
+    #[serde(deserialize_with = "terms::label_of")]
+    session: Option<String>,
     #[serde(deserialize_with = "terms::tags_of")]
     tags: BTreeMap<String, String>,
     /// Beside those of the user, never in their place.
@@ -268,6 +272,7 @@ impl Config {
         self.budgets.extend(budgets);
         self.project = named;
         self.team = project.team.or(self.team.take());
+        self.session = project.session.or(self.session.take());
         self.tags.extend(project.tags);
         self.retry.retries = project.retry.retries.unwrap_or(self.retry.retries);
         if !project.fallback.models.is_empty() {

@@ -106,12 +106,12 @@ pub fn zone(flag: Option<&str>) -> Result<Zone, Failure> {
 /// # Errors
 /// `config` for a name or tag that cannot be one.
 pub fn caller(command: &'static str, config: &Config, args: &WhoArgs) -> Result<Caller, Failure> {
-    let Who { project, user, team, tags } = who(args, config, &folder(), &env)?;
+    let Who { project, user, team, session, tags } = who(args, config, &folder(), &env)?;
     #[cfg(feature = "otel")]
     let witness = otel::witness(config);
     #[cfg(not(feature = "otel"))]
     let witness = None;
-    Ok(Caller { command, project, user, team, tags, route: None, keeps_texts: true, witness })
+    Ok(Caller { command, project, user, team, session, tags, route: None, keeps_texts: true, witness })
 }
 
 impl Desk {

@@ -9,7 +9,8 @@ use crate::domain::untrusted::one_line;
 /// Longest name or value, in characters, and most tags.
 const LABEL_MAX: usize = 128;
 const KEY_MAX: usize = 64;
-const TAGS_MAX: usize = 32;
+/// The most tags of a call.
+pub const TAGS_MAX: usize = 32;
 
 /// The name of the git root at or above a folder.
 #[must_use]

@@ -107,7 +107,7 @@ pub fn run(args: &LogsArgs) -> Result<u8, Failure> {
                 let calls: Vec<_> = records.iter().map(logs::object).collect();
                 format!("{}\n", json!({"schema": 1, "calls": calls}))
             } else if records.is_empty() {
-                note("no call is so", &args.global);
+                note(nothing(args), &args.global);
                 String::new()
             } else {
                 logs::table(&records)
@@ -149,6 +149,16 @@ pub(super) fn print(text: &str, global: &GlobalArgs) -> Result<u8, Failure> {
         Ok(Written::All) => Ok(0),
         Ok(Written::Closed) => Ok(Stop::ClosedPipe.exit_code()),
         Err(error) => Err(Failure::new(ErrorClass::InvalidRequest, error.to_string())),
+    }
+}
+
+/// Why there is nothing to list.
+fn nothing(args: &LogsArgs) -> &'static str {
+    let LogsArgs { text, since, model, failed, cost, .. } = args;
+    let asks_for_all = text.is_none() && since.is_none() && model.is_none() && !failed && cost.is_none();
+    match asks_for_all {
+        true => "no call was made yet: `llmx chat -m sim/echo hello` makes one, without a key",
+        false => "no call in the ledger fits",
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file per subcommand: arguments in, report out, an exit code at the end.
 
 pub mod args;
+pub mod bare;
 pub mod budget;
 pub mod calling;
 pub mod chat;
@@ -11,6 +12,7 @@ pub mod desk;
 pub mod doctor;
 pub mod input;
 pub mod labels;
+pub mod later;
 pub mod ledger;
 pub mod logs;
 pub mod man;
@@ -34,6 +36,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
+use crate::command::later::Later;
 use crate::command::outside::env;
 use crate::domain::failure::Failure;
 use crate::render::call;
@@ -48,51 +51,54 @@ Examples:
   llmx chat -m bedrock@eu-west-1/eu.anthropic.claude-sonnet-4-6 -a scan.pdf \"Sum it up\" -j
 
 Exit codes:
-  0 ok                          6 network, timeout, unreadable or cut answer, provider down
+  0 ok                          6 network, timeout, cut or unreadable answer
   1 invalid request, other      7 refused by the model or a filter
   2 wrong usage or settings     8 stopped by a budget
   3 no or rejected credential   9 some models failed
-  4 no access, no such model    10 the answer does not fit the schema, nothing to extract
+  4 no access, no such model    10 no fit to the schema, nothing to extract
   5 rate limit or quota         129, 130, 143 signals; 141 the reader went away";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// None was named.
+    #[command(skip)]
+    Bare(Later<chat::ChatArgs>),
     /// Send a prompt to a model and stream its answer
     #[command(after_help = AFTER_HELP)]
-    Chat(Box<chat::ChatArgs>),
+    Chat(Later<chat::ChatArgs>),
     /// Send one prompt to several models at once, and show their answers side by side with seconds and cost
     #[command(after_help = compare::AFTER_HELP)]
-    Compare(Box<compare::CompareArgs>),
+    Compare(Later<compare::CompareArgs>),
     /// List the providers and which of them have a credential here
-    Providers(providers::ProvidersArgs),
+    Providers(Later<providers::ProvidersArgs>),
     /// Say which credentials, models and regions work here, and what mends those that do not
     #[command(after_help = test_access::AFTER_HELP)]
-    TestAccess(Box<test_access::TestAccessArgs>),
+    TestAccess(Later<test_access::TestAccessArgs>),
     /// List models with their prices, show where a price comes from, check a table, bill usage
-    Models(models::ModelsArgs),
+    Models(Later<models::ModelsArgs>),
     /// List the routes, or show where a request would go and what it is expected to cost; nothing is sent
-    Route(route::RouteArgs),
+    Route(Later<route::RouteArgs>),
     /// List the calls that were made, or show one with its bill
-    Logs(logs::LogsArgs),
+    Logs(Later<logs::LogsArgs>),
     /// Limit what may be spent, and see where the limits stand
     #[command(after_help = budget::AFTER_HELP)]
-    Budget(budget::BudgetArgs),
+    Budget(Later<budget::BudgetArgs>),
     /// Say what was spent, by whom and on what, in a table or a file
     #[command(after_help = usage::report::AFTER_HELP)]
-    Usage(Box<usage::UsageArgs>),
+    Usage(Later<usage::UsageArgs>),
     /// Look after the ledger: check it, copy it, settle what was left open
-    Ledger(ledger::LedgerArgs),
+    Ledger(Later<ledger::LedgerArgs>),
     /// Print the script by which a shell completes llmx's commands, flags, models and names
     #[command(after_help = completions::AFTER_HELP)]
-    Completions(completions::CompletionsArgs),
+    Completions(Later<completions::CompletionsArgs>),
     /// Print the manual page, or write those of all commands into a folder
     #[command(after_help = man::AFTER_HELP)]
-    Man(man::ManArgs),
+    Man(Later<man::ManArgs>),
     /// What the scripts of `llmx completions` ask
     #[command(name = "__complete", hide = true)]
-    Complete(completions::CompleteArgs),
+    Complete(Later<completions::CompleteArgs>),
     /// Say what stands in the way here, in a form that can be pasted into a report; nothing is sent, nothing changed
-    Doctor(doctor::DoctorArgs),
+    Doctor(Later<doctor::DoctorArgs>),
 }
 
 /// What every subcommand understands.
@@ -135,6 +141,7 @@ pub enum Colour {
 pub fn run(command: Command, tree: fn() -> clap::Command) -> u8 {
     terminal::tell_panics();
     let done = match command {
+        Command::Bare(args) => bare::run(&args, tree),
         Command::Chat(args) => chat::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Providers(args) => providers::run(&args),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::command::desk::Desk;
+use crate::command::logs::note;
 use crate::command::outside::env;
 use crate::command::{GlobalArgs, colour, config};
 use crate::domain::bill::Outcome;
@@ -53,10 +54,14 @@ pub enum Action {
 const BILL_HELP: &str = "\
 One JSON object per line on stdin; unknown keys are ignored:
   {\"provider\": \"anthropic\", \"api\": \"messages\", \"model\": \"claude-opus-5-5\",
-   \"request_date\": \"2026-11-22T10:00:00Z\", \"context\": {\"processing\": \"batch\"}, \"usage\": {…as received…}}
+   \"request_date\": \"2026-11-22T10:00:00Z\", \"context\": {\"processing\": \"batch\"},
+   \"usage\": {…as received…}}
 
-context: service_tier, processing, speed, inference_geo, data_residency, location, region, endpoint, stream
-A line that cannot be read gives {\"error\": …, \"line\": n}, and the exit code 1 at the end.";
+context: service_tier, processing, speed, inference_geo, data_residency,
+location, region, endpoint, stream
+
+A line that cannot be read gives {\"error\": …, \"line\": n}, and the exit code 1
+at the end.";
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
@@ -147,6 +152,11 @@ fn list(args: &ListArgs) -> Result<u8, Failure> {
                 lines.push(line(&prices, table, key));
             }
         }
+    }
+    if lines.is_empty() && !args.json {
+        let words = args.text.join(" ");
+        note(&format!("no model in the price table has \"{words}\" in its name; -m takes others, too"), &args.global);
+        return Ok(0);
     }
     let text = if args.json { format!("{}\n", face::list(&lines)) } else { face::table(&lines) };
     print(&args.global, &text, 0)

@@ -10,7 +10,7 @@ use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::report::Stop;
 use crate::provider::catalog::{Auth, Row};
 use crate::provider::key;
-use crate::render::providers::{Line, table};
+use crate::render::providers::{Line, summary, table};
 use crate::render::terminal::{Terminal, Written};
 
 #[derive(Debug, Clone, Args)]
@@ -27,6 +27,7 @@ pub struct ProvidersArgs {
 pub fn run(args: &ProvidersArgs) -> Result<u8, Failure> {
     let desk = Desk::open(&args.global, None)?;
     let lines: Vec<Line> = desk.catalog.rows().map(|row| line(&row)).collect();
+    let mut terminal = Terminal::new(colour(args.global.color), args.global.quiet, env);
     let text = if args.json {
         let rows: Vec<_> = lines
             .iter()
@@ -37,9 +38,9 @@ pub fn run(args: &ProvidersArgs) -> Result<u8, Failure> {
             .collect();
         format!("{}\n", json!({"schema": 1, "providers": rows}))
     } else {
-        table(&lines)
+        let below = if terminal.out.terminal { summary(&lines) } else { String::new() };
+        table(&lines, terminal.out.width) + &below
     };
-    let mut terminal = Terminal::new(colour(args.global.color), args.global.quiet, env);
     match terminal.answer(&text) {
         Ok(Written::All) => Ok(0),
         Ok(Written::Closed) => Ok(Stop::ClosedPipe.exit_code()),

@@ -21,24 +21,33 @@ use crate::provider::catalog::Row;
 use crate::render::repricing;
 
 pub const AFTER_HELP: &str = "\
-Each call is billed again from the usage that was kept, for the instant at which it was made, the model that was asked
-and that answered, its tier and its region. The run is kept in the ledger beside the booked amounts, never over them.
---table FILE stands in for your own pricing.toml and is laid over the bundled table in the same way.
+Each call is billed again from the usage that was kept, for the instant at
+which it was made, the model that was asked and that answered, its tier and its
+region. The run is kept in the ledger beside the booked amounts, never over
+them. --table FILE stands in for your own pricing.toml and is laid over the
+bundled table in the same way.
 
 JSON (schema 1; amounts are decimal strings in USD, null is unknown):
   run            the number of the kept run; null where there was no call
   since, since_ms
   tables         [{table, version, sha256}], the first before the others
-  total          {calls, booked_usd, booked_missing, there_usd, there_missing, change_usd}: amounts are of the calls that
-                 have one, *_missing counts those that have none, change_usd is of the calls that have both
-  by_cause       [{cause, …as total}]  cause: price-changed, now-priced, now-unpriced, recounted (the usage is read
-                 differently now), estimated (the final usage never came), stated (by the response or a person: no table
-                 changes it), no-usage (nothing was kept that can be priced), unpriced (then and now), same
+  total          {calls, booked_usd, booked_missing, there_usd, there_missing,
+                 change_usd}: amounts are of the calls that have one, *_missing
+                 counts those that have none, change_usd is of the calls that
+                 have both
+  by_cause       [{cause, …as total}]  cause: price-changed, now-priced,
+                 now-unpriced, recounted (the usage is read differently now),
+                 estimated (the final usage never came), stated (by the
+                 response or a person: no table changes it), no-usage (nothing
+                 was kept that can be priced), unpriced (then and now), same
   by_model       [{model, …as total}]
   open           calls without a settlement: left out
-  calls          [{id, opened, opened_ms, model, model_served, booked_usd, booked_basis, booked_price, there_usd,
-                 there_basis, there_price, change_usd, cause, counts (raw, lines, none), notes}], oldest first
---list: {schema, runs: [{run, made, made_ms, table, version, sha256, because, calls, priced, usd}]}";
+  calls          [{id, opened, opened_ms, model, model_served, booked_usd,
+                 booked_basis, booked_price, there_usd, there_basis,
+                 there_price, change_usd, cause, counts (raw, lines, none),
+                 notes}], oldest first
+--list: {schema, runs: [{run, made, made_ms, table, version, sha256, because,
+calls, priced, usd}]}";
 
 #[derive(Debug, Clone, Args)]
 pub struct RepriceArgs {

@@ -21,6 +21,10 @@ pub struct WhoArgs {
     /// The team that the call is booked to (else LLMX_TEAM, the configuration)
     #[arg(long, value_name = "NAME")]
     pub team: Option<String>,
+    /// The session that the call is booked to, a run of work such as a script's or an agent's (else LLMX_SESSION, the
+    /// configuration)
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
     /// A tag that the call is booked with; repeat for more (beside LLMX_TAGS=k=v,k2=v2 and the configuration)
     #[arg(long, value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
@@ -32,6 +36,7 @@ pub struct Who {
     pub project: Option<String>,
     pub user: Option<String>,
     pub team: Option<String>,
+    pub session: Option<String>,
     pub tags: BTreeMap<String, String>,
 }
 
@@ -61,6 +66,7 @@ pub fn who(args: &WhoArgs, config: &Config, folder: &Path, env: Env<'_>) -> Resu
             .or_else(|| git_root(folder)),
         user: said(&args.user, "user", "LLMX_USER")?.or_else(|| config.user.clone()).or_else(login),
         team: said(&args.team, "team", "LLMX_TEAM")?.or_else(|| config.team.clone()),
+        session: said(&args.session, "session", "LLMX_SESSION")?.or_else(|| config.session.clone()),
         tags: bounded(tags)?,
     })
 }
@@ -87,17 +93,20 @@ mod tests {
         let config = Config {
             project: Some("till".into()),
             team: Some("pay".into()),
+            session: Some("file".into()),
             tags: [("env".to_owned(), "dev".to_owned()), ("area".to_owned(), "eu".to_owned())].into(),
             ..Config::default()
         };
         let found = told(&nobody.0, &config, &[("LLMX_TEAM", "core"), ("LLMX_TAGS", "env=ci, run=7,")]);
         assert_eq!((found.project.as_deref(), found.team.as_deref()), (Some("till"), Some("core")));
+        assert_eq!(found.session.as_deref(), Some("file"));
         assert_eq!(
             found.tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
             ["area=eu", "env=ci", "run=7"]
         );
         let args = WhoArgs { project: Some("a".into()), tag: vec!["env=prod".into()], ..WhoArgs::default() };
-        let found = told(&args, &config, &[("LLMX_PROJECT", "b"), ("LLMX_TAGS", "env=ci")]);
+        let found = told(&args, &config, &[("LLMX_PROJECT", "b"), ("LLMX_SESSION", "s1"), ("LLMX_TAGS", "env=ci")]);
+        assert_eq!(found.session.as_deref(), Some("s1"));
         assert_eq!((found.project.as_deref(), found.tags["env"].as_str()), (Some("a"), "prod"));
         let lonely = who(&WhoArgs::default(), &Config::default(), folder.path(), &|_| None).expect("known");
         assert_eq!(lonely, Who::default());

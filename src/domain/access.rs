@@ -131,7 +131,7 @@ pub fn judge(failure: Option<&Failure>, facts: &Facts) -> Access {
 /// What is known where nothing was asked of the model itself.
 #[must_use]
 pub fn unasked(class: AccessClass, facts: &Facts) -> Access {
-    let advice = (class.works() == Some(false)).then(|| filled(class.advice(), facts));
+    let advice = Some(filled(class.advice(), facts)).filter(|advice| !advice.is_empty());
     Access { class, rungs: rungs(class, true, facts), advice }
 }
 

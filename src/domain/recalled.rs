@@ -25,6 +25,7 @@ impl Record {
         Some(CallReport {
             id: self.call.id.clone(),
             group: self.call.group.clone(),
+            session: self.call.session.clone(),
             name: ModelName {
                 provider: self.call.provider.clone(),
                 region: self.call.region.clone(),

@@ -254,15 +254,7 @@ impl Price {
 /// The lines of the bill; where it has none, what was counted, without a price.
 fn lines(bill: &[Line], usage: Option<&Usage>) -> Vec<RecordLine> {
     if bill.is_empty() {
-        let counted = usage.filter(|usage| !usage.rejected).into_iter().flat_map(|usage| &usage.quantities);
-        return counted
-            .map(|(meter, quantity)| RecordLine {
-                meter: meter.key().to_owned(),
-                quantity: *quantity,
-                per: per(*meter),
-                ..RecordLine::default()
-            })
-            .collect();
+        return usage.filter(|usage| !usage.rejected).map(lines_of).unwrap_or_default();
     }
     bill.iter()
         .map(|line| RecordLine {
@@ -274,6 +266,18 @@ fn lines(bill: &[Line], usage: Option<&Usage>) -> Vec<RecordLine> {
             model: line.model.clone(),
         })
         .collect()
+}
+
+/// A line for every meter that was counted, without a rate.
+#[must_use]
+pub fn lines_of(usage: &Usage) -> Vec<RecordLine> {
+    let line = |(meter, quantity): (&Meter, &u64)| RecordLine {
+        meter: meter.key().to_owned(),
+        quantity: *quantity,
+        per: per(*meter),
+        ..RecordLine::default()
+    };
+    usage.quantities.iter().map(line).collect()
 }
 
 fn per(meter: Meter) -> u32 {

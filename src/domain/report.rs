@@ -15,6 +15,8 @@ pub struct CallReport {
     pub id: String,
     /// The id that calls made together share.
     pub group: Option<String>,
+    /// The session that it is booked to.
+    pub session: Option<String>,
     pub name: ModelName,
     /// The region that was called, where the provider has regions.
     pub region: Option<String>,
@@ -44,6 +46,7 @@ impl CallReport {
         CallReport {
             id: String::new(),
             group: None,
+            session: None,
             name,
             region: None,
             answer: Answer::default(),

@@ -14,6 +14,7 @@ pub mod waste;
 pub mod what_if;
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
@@ -149,7 +150,7 @@ pub struct Group {
     pub keys: Vec<Key>,
     pub tally: Tally,
     /// The entry of a price table that their rates came from, the one that was last met where there are several.
-    pub price: Option<Price>,
+    pub price: Option<Arc<Price>>,
 }
 
 /// Sums over calls. Amounts are whole picodollars; an unknown amount is in none of them, but counted.

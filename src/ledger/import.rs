@@ -45,7 +45,7 @@ pub enum Fate {
     New,
     /// It was imported before.
     There,
-    /// The call stands in the books by the provider's id: made by llmx, or imported from elsewhere.
+    /// The call stands in the books by its id or the provider's: made by llmx, or imported from elsewhere.
     Own,
     /// A sum over calls that stand in the books already, or a call within a sum that does.
     Overlaps,
@@ -67,8 +67,10 @@ pub struct Standing {
 /// What the books hold beside the source that is read: the provider's ids of calls, and the times that sums are about.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
-    /// Digests of ids, each with its source.
+    /// Digests of the provider's ids.
     ids: HashSet<u128>,
+    /// The same of calls that were read from other books: there they stood side by side, whatever their ids are.
+    exported: HashSet<u128>,
     /// By provider.
     sums: HashMap<String, Vec<Covered>>,
     /// Keys that were met, where nothing is written.
@@ -95,13 +97,17 @@ impl Ledger {
         self.read(|db| {
             let mut elsewhere = Elsewhere::default();
             let mut find = db.prepare(
-                "SELECT request_id, response_id FROM settlement WHERE request_id IS NOT NULL OR response_id IS NOT NULL",
+                "SELECT s.request_id, s.response_id,
+                    EXISTS (SELECT 1 FROM imported i WHERE i.source = c.source AND i.key = c.id)
+                 FROM settlement s JOIN call c ON c.seq = s.call
+                 WHERE s.request_id IS NOT NULL OR s.response_id IS NOT NULL",
             )?;
             let mut rows = find.query([])?;
             while let Some(row) = rows.next()? {
+                let known = if row.get(2)? { &mut elsewhere.exported } else { &mut elsewhere.ids };
                 for column in 0..2 {
                     if let Some(id) = row.get_ref(column)?.as_str_or_null()? {
-                        elsewhere.ids.insert(digest(&[id]));
+                        known.insert(digest(&[id]));
                     }
                 }
             }
@@ -204,9 +210,8 @@ impl Elsewhere {
     }
 
     fn remember(&mut self, row: &ToImport) {
-        for id in ids(row) {
-            self.ids.insert(digest(&[id]));
-        }
+        let known = if is_exported(row) { &mut self.exported } else { &mut self.ids };
+        known.extend(ids(row).map(|id| digest(&[id])));
         if let Some(sum) = &row.sum {
             let (source, sum) = (row.source.to_owned(), sum.clone());
             let covered = Covered { source, sum, from_ms: row.opened_ms, to_ms: row.finished_ms };
@@ -226,6 +231,11 @@ impl Elsewhere {
                 && about_one_model(&covered.sum.model, model(row))
         })
     }
+}
+
+/// It was read from other books, in which it had this id.
+fn is_exported(row: &ToImport) -> bool {
+    row.key == row.call.id
 }
 
 /// The model that a row is about.
@@ -260,7 +270,12 @@ fn fate(db: &Connection, row: &ToImport, elsewhere: &Elsewhere, overlaps: bool) 
     if call_of(db, row.source, &row.key)?.is_some() {
         return Ok(Fate::There);
     }
-    if ids(row).any(|id| elsewhere.ids.contains(&digest(&[id]))) {
+    let exported = is_exported(row);
+    let met = |id: &str| {
+        let id = digest(&[id]);
+        elsewhere.ids.contains(&id) || (!exported && elsewhere.exported.contains(&id))
+    };
+    if ids(row).any(met) || (exported && books::find(db, &row.call.id)?.is_some()) {
         return Ok(Fate::Own);
     }
     if !overlaps && (elsewhere.covers(row) || (row.sum.is_some() && stands_over_calls(db, row)?)) {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
@@ -244,14 +245,14 @@ impl<'q> Adding<'q> {
     }
 
     fn spend(mut self, db: &Connection) -> rusqlite::Result<Spend> {
-        let mut prices: HashMap<i64, Price> = HashMap::new();
+        let mut prices: HashMap<i64, Arc<Price>> = HashMap::new();
         let mut groups = Vec::with_capacity(self.groups.len());
         for (key, place) in std::mem::take(&mut self.groups) {
             let (tally, price) = self.sums.get(place).copied().unwrap_or_default();
             if price != 0 && !prices.contains_key(&price) {
                 let sql = "SELECT price_table, version, sha256, entry, row_from, checked FROM price WHERE id = ?1";
                 let found = db.prepare_cached(sql)?.query_row([price], query::price)?;
-                prices.extend(found.map(|found| (price, found)));
+                prices.extend(found.map(|found| (price, Arc::new(found))));
             }
             let keys =
                 self.question.by.iter().zip(key).map(|(dimension, number)| self.key(dimension, number)).collect();

@@ -339,12 +339,12 @@ fn index(text: &str) -> Vec<Section> {
 /// The sort and the key of a header, where `line` is one: `[model."a/b"]`, `[[model."a/b".price]]`, `[provider.a]`.
 fn header(line: &str, offset: usize) -> Option<(Kind, Range<usize>)> {
     let inner = line.strip_prefix("[[").or_else(|| line.strip_prefix('['))?;
-    let (word, rest) = inner.split_once('.')?;
-    let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word)?;
+    let after = |kind: &Kind| inner.strip_prefix(kind.word())?.strip_prefix('.');
+    let (kind, rest) = Kind::ALL.into_iter().find_map(|kind| Some((kind, after(&kind)?)))?;
     let start = offset + (line.len() - rest.len());
-    let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let quote = rest.bytes().next().filter(|first| matches!(first, b'"' | b'\''));
     let (start, length) = match quote {
-        Some(quote) => (start + 1, rest.get(1..)?.find([quote, '\n'])?),
+        Some(quote) => (start + 1, memchr::memchr2(quote, b'\n', rest.get(1..)?.as_bytes())?),
         None => (start, rest.find(|end: char| !(end.is_ascii_alphanumeric() || end == '-' || end == '_'))?),
     };
     Some((kind, start..start + length))

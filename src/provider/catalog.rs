@@ -261,6 +261,11 @@ impl Catalog {
         let exact: Vec<_> = known.iter().filter(|(_, model)| model.eq_ignore_ascii_case(wanted)).collect();
         let part: Vec<_> = known.iter().filter(|(_, model)| model.to_ascii_lowercase().contains(&lower)).collect();
         let fits = if exact.len() == 1 { exact } else { part };
+        if fits.len() != 1
+            && let Some(failure) = self.half_named(wanted)
+        {
+            return Err(failure);
+        }
         match fits.as_slice() {
             [(provider, model)] => Ok(ModelName { provider: provider.clone(), region, model: model.clone() }),
             [] => {
@@ -284,6 +289,23 @@ impl Catalog {
                     .advise(format!("say which: {}{}", names.join(", "), if several.len() > 6 { ", …" } else { "" })))
             }
         }
+    }
+
+    /// A provider's name alone, or `provider:model` as other tools write it.
+    fn half_named(&self, wanted: &str) -> Option<Failure> {
+        let failure = |message: String| Failure::new(ErrorClass::NotFound, message);
+        if let Some((provider, model)) = wanted.split_once(':').filter(|(_, model)| !model.is_empty()) {
+            let id = self.row(provider).ok()?.id;
+            return Some(failure(format!("\"{wanted}\" names no model")).advise(format!("write it as {id}/{model}")));
+        }
+        let row = self.row(wanted).ok()?;
+        let named = |model: &String| format!("{}/{model}", row.id);
+        let models: Vec<String> = match row.models.as_slice() {
+            [] => vec![format!("{}/MODEL", row.id)],
+            models => models.iter().take(4).map(named).collect(),
+        };
+        let failure = failure(format!("\"{wanted}\" is a provider, and a model of it must be named"));
+        Some(failure.advise(format!("say which, such as {}", models.join(", "))))
     }
 }
 

@@ -253,7 +253,9 @@ fn unconnected(error: &reqwest::Error, proxy: Option<&str>, caller: &Caller<'_>)
             .repeats(Repeat::Often)
             .advise(format!("check the name, the network and the base URL of {}", caller.row.id));
     }
-    network(last_cause(error)).repeats(Repeat::Often).advise("is the server running, and is the base URL right?")
+    network(last_cause(error))
+        .repeats(Repeat::Often)
+        .advise("start the server there, or say where it is: --base-url URL")
 }
 
 /// No head of an answer within its limit.

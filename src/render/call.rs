@@ -28,7 +28,7 @@ pub fn object(report: &CallReport) -> Value {
         "schema": 1,
         "id": report.id,
         "group": report.group,
-        "session": null,
+        "session": report.session,
         "provider": report.name.provider,
         "region": report.region,
         "model": report.name.model,

@@ -557,7 +557,7 @@ fn key(question: &Question, dimension: &Dimension, record: &Record, meter: &str)
 /// The groups of an answer, which come in the order of their keys and but once.
 fn groups(spend: &Spend) -> Groups {
     assert!(spend.groups.is_sorted_by(|one, next| one.keys < next.keys), "{:?}", spend.groups);
-    spend.groups.iter().map(|group| (group.keys.clone(), (group.tally, group.price.clone()))).collect()
+    spend.groups.iter().map(|group| (group.keys.clone(), (group.tally, group.price.as_deref().cloned()))).collect()
 }
 
 fn summed(spend: &Spend) -> Tally {

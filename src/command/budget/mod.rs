@@ -29,7 +29,9 @@ Examples:
   llmx budget status                                what is spent, held and free
   llmx budget check -q || echo \"over\"               exit 8 when a hard one is used up
 
-A limit is AMOUNT/PERIOD in USD. Periods: hour, day, week, month, month@DAY, the last 7d or 12h, total.
+A limit is AMOUNT/PERIOD in USD. Periods: hour, day, week, month, month@DAY,
+the last 7d or 12h, total.
+
 The same in config.toml or .llmx.toml:
   [budget.eng-a]
   limit = \"50/day\"

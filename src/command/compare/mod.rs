@@ -59,7 +59,8 @@ Exit codes:
   0 every model answered (--require any, or a number: so many)
   9 some failed, or they failed for reasons that have different codes
   10 an answer does not fulfil an assertion
-  Where all failed for one reason, its code as for chat; 2 wrong usage or settings; 129, 130, 143 signals";
+  Where all failed for one reason, its code as for chat; 2 wrong usage or
+  settings; 129, 130, 143 signals";
 
 /// Asks all, shows, and gives the exit code.
 ///

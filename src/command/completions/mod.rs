@@ -22,8 +22,9 @@ Examples:
   llmx completions powershell >> $PROFILE
   llmx completions elvish >> ~/.config/elvish/rc.elv
 
-The shell then asks llmx at each Tab, so that models, aliases, groups, routes, budgets, projects, tags and calls
-are those of the moment. Nothing is sent and nothing is written for it.";
+The shell then asks llmx at each Tab, so that models, aliases, groups, routes,
+budgets, projects, tags and calls are those of the moment. Nothing is sent and
+nothing is written for it.";
 
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsArgs {

@@ -24,6 +24,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LLMX_PROJECT", "project"),
     ("LLMX_USER", "user"),
     ("LLMX_TEAM", "team"),
+    ("LLMX_SESSION", "session"),
     ("LLMX_TAGS", "tags"),
     ("LLMX_LOG", "log"),
     ("LLMX_DB", "db"),

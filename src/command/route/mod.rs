@@ -119,6 +119,7 @@ pub fn known<T>(
         project: caller.project.clone(),
         user: caller.user.clone(),
         team: caller.team.clone(),
+        session: caller.session.clone(),
         tags: caller.tags.clone(),
         ..NewCall::default()
     };

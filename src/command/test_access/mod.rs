@@ -39,8 +39,9 @@ Examples:
   llmx test-access --depth keys                        sends nothing
   llmx test-access -m openai/gpt-4o-mini --watch 5m -j
 
-Exit codes: 0 all work; 9 some do not; the failure's own where all fail with the same (3 credential, 4 access, 5 quota,
-6 network, 8 budget); --fail-on all|none changes when. The result is kept beside the ledger in access.json.";
+Exit codes: 0 all work; 9 some do not; the failure's own where all fail with
+the same (3 credential, 4 access, 5 quota, 6 network, 8 budget); --fail-on
+all|none changes when. The result is kept beside the ledger in access.json.";
 
 /// # Errors
 /// `config` where there is nothing to test or a file cannot be read, `ledger` where the books cannot be opened.

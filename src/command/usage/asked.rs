@@ -41,7 +41,11 @@ impl AskedArgs {
         Period::parse(text, now_ms(), &self.zone()?).map_err(|wrong| {
             let told = wrong.contains(period::FORMS);
             let failure = Failure::new(ErrorClass::Config, wrong);
-            if told { failure } else { failure.advise(format!("a period is {}", period::FORMS)) }
+            match grouping(text) {
+                Some(by) => failure.advise(format!("llmx usage month --by {by}")),
+                None if told => failure,
+                None => failure.advise(format!("a period is {}", period::FORMS)),
+            }
         })
     }
 
@@ -59,5 +63,15 @@ impl AskedArgs {
     /// `config` for a zone that nobody knows.
     pub fn zone(&self) -> Result<Zone, Failure> {
         desk::zone(self.zone.as_deref())
+    }
+}
+
+/// What was meant to be a group, as other tools spell it in a period's place: `daily`, `session`, `projects`.
+fn grouping(text: &str) -> Option<Dimension> {
+    match text {
+        "daily" => Some(Dimension::Day),
+        "weekly" => Some(Dimension::Week),
+        "monthly" => Some(Dimension::Month),
+        _ => Dimension::parse(text).or_else(|| Dimension::parse(text.strip_suffix('s')?)),
     }
 }

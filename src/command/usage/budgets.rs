@@ -12,10 +12,13 @@ use crate::domain::failure::Failure;
 use crate::render::usage::budgets::{self, Outlook};
 
 pub const AFTER_HELP: &str = "\
-pace      what the window will have cost if it goes on as it did: spent / elapsed × window
+pace      what the window will have cost if it goes on as it did: what is spent,
+          over the part of the window that is past
 reached   when the limit is used up: at the pace, and by `llmx usage forecast`
-A budget counts in a zone of its own, UTC where none is set. The most urgent come first.
-The exit code is 0 whatever stands here: `llmx budget check` is for scripts (8: used up).";
+
+A budget counts in a zone of its own, UTC where none is set. The most urgent
+come first. The exit code is 0 whatever stands here: `llmx budget check` is for
+scripts (8: used up).";
 
 #[derive(Debug, Clone, Args)]
 pub struct BudgetsArgs {

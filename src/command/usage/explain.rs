@@ -23,21 +23,27 @@ Examples:
   llmx usage explain 2026-11 vs 2026-10               a month against another
   llmx usage explain 2026-11-16..2026-11-22 --where 'project=pay'
 
-The parts are exact and add up to the difference; -j has them to the picodollar. Each project is split for itself:
+The parts are exact and add up to the difference; -j has them to the
+picodollar. Each project is split for itself:
   calls           more or fewer of them, at what a call cost before
   model-mix       what other models (or regions) took over
   input-size, output-size, reasoning   tokens a call, at the rates of before
   cache-hits      prompt tokens that a cache served or kept, or no longer
   tools-and-fees  searches and what else is charged by use
   price           the same tokens at other rates
-  failures        attempts that failed and were billed, models that stood in, answers that were lost
-  other-charges   what no line carries: providers' own charges, corrections, ceilings
+  failures        attempts that failed and were billed, models that stood in,
+                  answers that were lost
+  other-charges   what no line carries: providers' own charges, corrections,
+                  ceilings
   unknown-price   calls without a known price that took the place of others
 
-JSON (schema 1): zone, now and before {from, to, days, usd, usd_per_day, calls, failed, failed_usd, unpriced, open, input,
-cache_read, cache_write, output, reasoning, fees}, difference_usd, cause (the largest part in its direction), said, parts
-{cause: usd}, projects [{project, parts}], rates [{model, meter, before_usd_per_million, now_usd_per_million, usd}],
-carried_by {project, user, team, model, tag:KEY: [{value, usd, now_usd, before_usd, now_calls, before_calls}]}";
+JSON (schema 1): zone, now and before {from, to, days, usd, usd_per_day, calls,
+failed, failed_usd, unpriced, open, input, cache_read, cache_write, output,
+reasoning, fees}, difference_usd, cause (the largest part in its direction),
+said, parts {cause: usd}, projects [{project, parts}], rates [{model, meter,
+before_usd_per_million, now_usd_per_million, usd}], carried_by {project, user,
+team, model, tag:KEY: [{value, usd, now_usd, before_usd, now_calls,
+before_calls}]}";
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]

@@ -27,9 +27,10 @@ Examples:
   llmx usage forecast 2026-12 -z Europe/Berlin   a month to come
   llmx usage forecast --backtest                 how far off it would have been so far
 
-A coming day is expected to cost what its weekday cost in the last eight weeks, the latest week
-counting most. The band holds four ends of five: it comes from how far the same forecast was off on
-earlier days. Without 14 whole days of calls there is no forecast: exit 1.";
+A coming day is expected to cost what its weekday cost in the last eight weeks,
+the latest week counting most. The band holds four ends of five: it comes from
+how far the same forecast was off on earlier days. Without 14 whole days of
+calls there is no forecast: exit 1.";
 
 #[derive(Debug, Clone, Args)]
 pub struct ForecastArgs {

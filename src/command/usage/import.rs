@@ -5,6 +5,7 @@ pub mod book;
 mod claude_code;
 mod codex;
 pub mod detect;
+mod exported;
 mod litellm;
 mod llm;
 mod openai;
@@ -26,27 +27,40 @@ use crate::domain::failure::{ErrorClass, Failure};
 
 pub const AFTER_HELP: &str = "\
 Formats, found out from what stands in a file:
-  claude-code  session logs of Claude Code: without FILE those of this machine (CLAUDE_CONFIG_DIR, ~/.claude)
-  codex        session logs of Codex: without FILE those of this machine (CODEX_HOME, ~/.codex)
+  claude-code  session logs of Claude Code: without FILE those of this machine
+               (CLAUDE_CONFIG_DIR, ~/.claude)
+  codex        session logs of Codex: without FILE those of this machine
+               (CODEX_HOME, ~/.codex)
   llm          logs.db of llm: without FILE the one that `llm logs path` names
   litellm      spend logs of LiteLLM, as CSV or as the JSON of /spend/logs
-  openai       usage and cost exports: the JSON of /v1/organization/usage/completions and /costs, and the dashboard's CSV
-  anthropic    usage and cost exports: the JSON of usage_report/messages and cost_report, and the Console's CSV
+  openai       usage and cost exports: the JSON of
+               /v1/organization/usage/completions and /costs, and the
+               dashboard's CSV
+  anthropic    usage and cost exports: the JSON of usage_report/messages and
+               cost_report, and the Console's CSV
+  llmx         calls of other books, as `llmx usage export -o FILE.jsonl` (or
+               .csv) wrote them there, with their ids and amounts
 
-A row is booked once, however often it is read. A call that llmx made itself is known by the provider's id. Sums (exports by
-day or hour) are left out where the books hold calls of the same provider, model and time, and the other way round;
---overlaps books them all the same. What a sum has grown by since it was read before is booked beside it. No budget counts
+A row is booked once, however often it is read. A call that llmx made itself is
+known by the provider's id, and in an export of llmx by its own. Sums (exports
+by day or hour) are left out where the books hold calls of the same provider,
+model and time, and the other way round; --overlaps books them all the same.
+What a sum has grown by since it was read before is booked beside it. Of an
+export of llmx, sums are not read: their own files are. No budget counts
 imported rows; reports do, and name their source.
 
 JSON (schema 1; amounts are decimal strings in USD):
   dry_run
-  sources          [{source, files, read, new, already_there, same_as_own, overlapping, corrected, shrunk, future,
-                   unfinished, broken, grown, unpriced, requests, usd}]  read is the sum of new … unfinished; grown and
-                   unpriced are parts of new; usd is of the new that have a price, and of corrections
+  sources          [{source, files, read, new, already_there, same_as_own,
+                   overlapping, corrected, shrunk, future, unfinished, broken,
+                   grown, unpriced, requests, usd}]  read is the sum of new …
+                   unfinished; grown and unpriced are parts of new; usd is of
+                   the new that have a price, and of corrections
   total            the same of all sources
   unpriced_models  {provider/model: rows}
   unknown_files    files in folders that have none of the formats
-  problems         [{file, at, why}]  the first lines or rows that could not be read";
+  problems         [{file, at, why}]  the first lines or rows that could not be
+                   read";
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -147,6 +161,8 @@ pub type Reader = fn(&Path, row::Take<'_>) -> Result<(), Failure>;
 #[must_use]
 pub fn reader(format: Format) -> (&'static str, Reader) {
     match format {
+        Format::LlmxJson => (exported::SOURCE, exported::json),
+        Format::LlmxCsv => (exported::SOURCE, exported::csv),
         Format::ClaudeCode => (claude_code::SOURCE, claude_code::read),
         Format::Codex => (codex::SOURCE, codex::read),
         Format::Llm => (llm::SOURCE, llm::read),

@@ -1,5 +1,6 @@
 //! `llmx usage`: what was spent, by whom and on what, and what comes of it.
 
+mod absent;
 pub mod asked;
 pub mod budgets;
 pub mod explain;
@@ -18,7 +19,7 @@ pub mod what_if;
 
 use clap::{Args, Subcommand};
 
-use crate::domain::failure::Failure;
+use crate::domain::failure::{ErrorClass, Failure};
 
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -61,7 +62,10 @@ enum UsageCommand {
 /// `ledger` where the books cannot be read, `config` for a flag that cannot be.
 pub fn run(args: &UsageArgs) -> Result<u8, Failure> {
     match &args.work {
-        None => report::run(&args.report),
+        None => match args.report.asked.period.as_deref().filter(|period| UsageCommand::has_subcommand(period)) {
+            Some(work) => Err(behind_a_flag(work)),
+            None => report::run(&args.report),
+        },
         Some(UsageCommand::Explain(args)) => explain::run(args),
         Some(UsageCommand::Forecast(args)) => forecast::run(args),
         Some(UsageCommand::WhatIf(args)) => what_if::run(args),
@@ -72,4 +76,10 @@ pub fn run(args: &UsageArgs) -> Result<u8, Failure> {
         Some(UsageCommand::Export(args)) => export::run(args),
         Some(UsageCommand::Import(args)) => import::run(args),
     }
+}
+
+/// `usage --db FILE explain …`: a flag of the report stands before it, so that it was read as a period.
+fn behind_a_flag(work: &str) -> Failure {
+    Failure::new(ErrorClass::Config, format!("{work} stands behind a flag of `llmx usage`"))
+        .advise(format!("write it first and the flags after it: llmx usage {work} …"))
 }

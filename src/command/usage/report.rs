@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::absent::absent;
 use super::asked::AskedArgs;
 use super::face::{self, Face};
 use super::{page, sums, watch};
@@ -21,7 +22,7 @@ use crate::domain::spend::currency::Currency;
 use crate::domain::spend::filter::{Clause, Filter, TextField};
 use crate::domain::spend::period::Period;
 use crate::domain::spend::report::{self, Before, Frame, Month, Monthly, Order, Report};
-use crate::domain::spend::{Dimension, Question, Spend};
+use crate::domain::spend::{Dimension, Question, Spend, Tally};
 use crate::domain::window::Window;
 use crate::ledger::Ledger;
 use crate::render::terminal::{Terminal, Written};
@@ -48,7 +49,7 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
     #[command(flatten)]
-    asked: AskedArgs,
+    pub asked: AskedArgs,
     /// What to group by, one or two: day, model, project, tag:KEY, …
     #[arg(short, long, value_name = "DIMENSION[,SECOND]", default_value = "day")]
     by: String,
@@ -288,6 +289,10 @@ impl Asked {
         let frame = Frame { period, now_ms, fills: true, before: before_groups };
         let by_model = report::regrouped(&days, &[1]);
         let of_models = Frame { before: before_groups.filter(|_| compared == [Dimension::Model]), ..frame };
+        let absent = match total == Tally::default() {
+            true => absent(books, period, filter)?,
+            false => None,
+        };
         let budgets: Vec<Budget> = budgets.iter().cloned().chain(books.budgets()?).collect();
         Ok(Report {
             made_ms: now_ms,
@@ -309,6 +314,7 @@ impl Asked {
                 .map(|(period, spend)| Month::of(period, spend.total, now_ms, budget(&budgets, filter))),
             currency: self.currency.clone(),
             known,
+            absent,
         })
     }
 }

@@ -23,19 +23,29 @@ use crate::render::terminal::Terminal;
 use crate::render::usage::savings as face;
 
 pub const AFTER_HELP: &str = "\
-Each part is what its absence alone would have cost more, all else as it was. A loss is a saving below zero.
-  caching   tokens read from a cache against the plain input rate, less what writing them cost more than it; at the rates
-            of the call's own lines, and where it has no plain line at the price row of its instant
-  tiers     calls that were served as batch, flex or priority against the same calls at standard prices
-  routes    calls whose model a route chose against the dearest model that the same route used in the period, with the
-            same counts of tokens; attempts that another one replaced count as paid, and are not made on the other model
+Each part is what its absence alone would have cost more, all else as it was. A
+loss is a saving below zero.
+  caching   tokens read from a cache against the plain input rate, less what
+            writing them cost more than it; at the rates of the call's own
+            lines, and where it has no plain line at the price row of its
+            instant
+  tiers     calls that were served as batch, flex or priority against the same
+            calls at standard prices
+  routes    calls whose model a route chose against the dearest model that the
+            same route used in the period, with the same counts of tokens;
+            attempts that another one replaced count as paid, and are not made
+            on the other model
 
 JSON (schema 1; amounts are decimal strings in USD, null is unknown):
-  made_ms, period {from, to, zone, label}, filter, calls, open, simulated, saved_usd
-  caching        {saved_usd, read_saved_usd, write_paid_usd, calls, by_row, stated, unknown, prompt_tokens, read_tokens,
-                 written_tokens, hit_percent, reads_per_write, break_even}, and models [{model, …the same}]
+  made_ms, period {from, to, zone, label}, filter, calls, open, simulated,
+  saved_usd
+  caching        {saved_usd, read_saved_usd, write_paid_usd, calls, by_row,
+                 stated, unknown, prompt_tokens, read_tokens, written_tokens,
+                 hit_percent, reads_per_write, break_even}, and models [{model,
+                 …the same}]
   tiers          [{tier, saved_usd, standard_usd, calls, unknown}]
-  routes         [{route, saved_usd, booked_usd, dearest, calls, unknown, models [{model, usd}]}]";
+  routes         [{route, saved_usd, booked_usd, dearest, calls, unknown,
+                 models [{model, usd}]}]";
 
 /// Models of a route that calls are priced on: a route with more is compared with these, the ones that were met first.
 const ROUTE_MODELS_MAX: usize = 12;

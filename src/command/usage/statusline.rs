@@ -23,13 +23,13 @@ use crate::render::terminal::{Terminal, Written};
 use crate::render::usage::statusline::{DEFAULT, DEFAULT_WITHOUT, Field, Format, Last, Values, line};
 
 pub const AFTER_HELP: &str = "\
-Placeholders; {{ is a brace, – stands where there is no such thing, and + behind a sum from which
-calls without a price are missing:
-  {today} {yesterday} {week} {month}        what was spent; a week begins on Monday
-  {pace}                                    what the month will have cost at this pace
-  {project} {session}                       this month: this folder's project, the last session
+Placeholders; {{ is a brace, – stands where there is no such thing, and +
+behind a sum from which calls without a price are missing:
+  {today} {yesterday} {week} {month}        what was spent; a week begins Monday
+  {pace}                                    the month at this pace
+  {project} {session}                       this month: this project, last session
   {calls} {failed} {unpriced}               calls of today
-  {budget} {budget_left} {budget_percent}   the most used budget, or {budget_left:NAME}
+  {budget} {budget_left} {budget_percent}   the most used, or {budget_left:NAME}
   {last_cost} {last_model}                  the last call
 
 Examples:
@@ -37,10 +37,11 @@ Examples:
   RPROMPT='${$(llmx usage statusline)//\\%/%%}'           zsh, with setopt prompt_subst
   set -g status-right '#(llmx usage statusline)'         tmux
 
-It reads no standard input, uses no network, makes no ledger and waits for nobody. The line ends
-in a newline, which $(…) takes off. In trouble the line is three words after `llmx:`, or empty
-with -q; -v says all on standard error. The exit code is 0 all the same: only a format or a flag
-that cannot be read is an error (2). No colour but with --color always.";
+It reads no standard input, uses no network, makes no ledger and waits for
+nobody. The line ends in a newline, which $(…) takes off. In trouble the line
+is three words after `llmx:`, or empty with -q; -v says all on standard error.
+The exit code is 0 all the same: only a format or a flag that cannot be read is
+an error (2). No colour but with --color always.";
 
 /// Longer than any other process holds the lock in passing, shorter than a person notices.
 const PATIENCE: Duration = Duration::from_millis(20);

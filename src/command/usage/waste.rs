@@ -25,20 +25,27 @@ use crate::render::usage::waste as face;
 
 pub const AFTER_HELP: &str = "\
 A call is in one part at most: the first of these that fits claims it.
-  held       it has not ended and holds its ceiling: not spent, not in the sum; see `llmx ledger open`
-  replaced   it was billed, and a retry, a fallback or the next model of a cascade was asked in its place
+  held       it has not ended and holds its ceiling: not spent, not in the sum;
+             see `llmx ledger open`
+  replaced   it was billed, and a retry, a fallback or the next model of a
+             cascade was asked in its place
   failed     it was billed and failed, and nothing was asked in its place
-  again      the same model was asked the same, with the same settings, at most --within before, and had answered; calls of
-             one comparison and the probes of test-access are meant. Only where conversations are kept
-  rebuilt    in a session: nothing came from the cache although the call before it had filled it, and at least four fifths
-             of that prompt were written anew. Either the cache had expired, at most twelve of its lifetimes before, or
-             the prompt's beginning had changed. Lost is what a read would have cost less; the rest of the call is not
+  again      the same model was asked the same, with the same settings, at most
+             --within before, and had answered; calls of one comparison and the
+             probes of test-access are meant. Only where conversations are kept
+  rebuilt    in a session: nothing came from the cache although the call before
+             it had filled it, and at least four fifths of that prompt were
+             written anew. Either the cache had expired, at most twelve of its
+             lifetimes before, or the prompt's beginning had changed. Lost is
+             what a read would have cost less; the rest of the call is not
   cut        the answer ended at the output cap: perhaps of use, not in the sum
   stopped    the user or the reader went away: perhaps of use, not in the sum
 
 JSON (schema 1; amounts are decimal strings in USD, null is unknown):
-  made_ms, period {from, to, zone, label}, filter, within_ms, calls, booked_usd, simulated, without_text, lost_usd
-  parts          [{kind, lost, calls, usd, unknown, uncertain, top [{id, opened, opened_ms, model, project, usd, why}]}]";
+  made_ms, period {from, to, zone, label}, filter, within_ms, calls,
+  booked_usd, unpriced, simulated, without_text, lost_usd
+  parts          [{kind, lost, calls, usd, unknown, uncertain, top [{id,
+                 opened, opened_ms, model, project, usd, why}]}]";
 
 /// A cache that expired longer ago, in lifetimes, was not rebuilt but built.
 const LIFETIMES: i64 = 12;
@@ -78,6 +85,7 @@ pub fn run(args: &WasteArgs) -> Result<u8, Failure> {
         within_ms,
         calls: 0,
         picos: 0,
+        unpriced: 0,
         simulated: 0,
         without_text: 0,
         parts: Kind::ALL.map(|kind| (kind, Part::default())),
@@ -93,6 +101,7 @@ pub fn run(args: &WasteArgs) -> Result<u8, Failure> {
         if record.settled.is_some() {
             waste.calls += record.requests;
             waste.picos += record.total().map_or(0, |total| i128::from(total.picos));
+            waste.unpriced += if record.total().is_none() { record.requests } else { 0 };
             waste.without_text += if beside.has_text { 0 } else { record.requests };
         }
         let call = Consumed::of(&record, row);

@@ -55,7 +55,7 @@ pub fn watch(
         }
     };
     terminal.close_second();
-    drop(keys);
+    keys.close();
     let code = ended?;
     let view = View { screen: screen(terminal), drawn: false };
     let _ = terminal.show(&table::page(&last, &view));
@@ -112,6 +112,11 @@ mod keys {
             Keys { before }
         }
 
+        /// Gives the terminal back as it was.
+        pub fn close(self) {
+            drop(self);
+        }
+
         /// The key that was pressed, if one is within a while.
         pub fn wait(&self, a_while: Duration) -> Option<u8> {
             let mut key = [0];
@@ -147,6 +152,8 @@ mod keys {
         pub fn open() -> Keys {
             Keys
         }
+
+        pub fn close(self) {}
 
         pub fn wait(&self, a_while: Duration) -> Option<u8> {
             std::thread::sleep(a_while);

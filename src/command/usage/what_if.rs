@@ -25,24 +25,33 @@ use crate::render::terminal::Terminal;
 use crate::render::usage::what_if as face;
 
 pub const AFTER_HELP: &str = "\
-Each call is billed again with its own counts of tokens, its tier and, at its own provider, its region:
-  llmx usage what-if month -m openai/gpt-5.4-mini,anthropic/claude-haiku-5-5 --where project=pay
+Each call is billed again with its own counts of tokens, its tier and, at its
+own provider, its region:
+  llmx usage what-if month -m openai/gpt-5.4-mini --where project=pay
   llmx usage what-if 2026-10 -m sonnet --batch
 
-What it cannot know: another model cuts the same text into other tokens, writes longer or shorter answers, and may not be
-good enough. Cached tokens are priced at the other model's cache rates, where it has none as plain input.
---cache prices each call of a session as if it had read from a cache what the call before it, at most five minutes earlier,
-had sent, and had written the rest to it: at best, and only where calls have a session.
+What it cannot know: another model cuts the same text into other tokens, writes
+longer or shorter answers, and may not be good enough. Cached tokens are priced
+at the other model's cache rates, where it has none as plain input.
+
+--cache prices each call of a session as if it had read from a cache what the
+call before it, at most five minutes earlier, had sent, and had written the rest
+to it: at best, and only where calls have a session.
 
 JSON (schema 1; amounts are decimal strings in USD, null is unknown):
-  made_ms, period {from, to, zone, label}, filter, prices (today, then), batch, cache, same_tokens
+  made_ms, period {from, to, zone, label}, filter, prices (today, then), batch,
+  cache, same_tokens
   tables         [{table, version, sha256}], the first before the others
-  calls          {priced, failed, imported, summed, in_session, estimated, stated} and left out: {open, free_failures,
-                 simulated, no_usage, no_usage_usd}
-  models         [{model, price, calls, now_usd, there_usd, change_usd, unpriced_there, unpriced_there_now_usd,
-                 unpriced_now, unpriced_now_there_usd, unpriced_both, context, too_long, output_max, too_wordy, refused,
-                 reasons, no_tier, no_batch, cached, own_tokens, more_tokens, more_tokens_factor, more_tokens_source,
-                 projects [{project, …amounts as above}]}]  amounts are of the calls that have both";
+  calls          {priced, failed, imported, summed, in_session, estimated,
+                 stated} and left out: {open, free_failures, simulated,
+                 no_usage, no_usage_usd}
+  models         [{model, price, calls, now_usd, there_usd, change_usd,
+                 unpriced_there, unpriced_there_now_usd, unpriced_now,
+                 unpriced_now_there_usd, unpriced_both, context, too_long,
+                 output_max, too_wordy, refused, reasons, no_tier, no_batch,
+                 cached, own_tokens, more_tokens, more_tokens_factor,
+                 more_tokens_source, projects [{project, …amounts as above}]}]
+                 amounts are of the calls that have both";
 
 /// Reasons that are told apart.
 const REASONS_MAX: usize = 8;

@@ -199,7 +199,7 @@ const LINES: [Line; 29] = [
         Some(Answers),
         HERE,
         None,
-        "is the server running, and is the base URL right?",
+        "start the server there, or say where it is: --base-url URL",
     ),
     line(AccessClass::Network, "cut", 6, Some(Answers), HERE, None, "check the connection and test again"),
     line(AccessClass::Timeout, "timeout", 6, Some(Answers), HERE, None, "test again, or give it longer with --timeout"),

@@ -5,6 +5,7 @@
 //! value with a blank, a comma or a quote stands in quotes, `"…"` or `'…'`; `""` is the calls that have none.
 
 use crate::domain::money::Usd;
+use crate::domain::spend::Dimension;
 
 /// Clauses that must all hold; none: every call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +43,28 @@ pub enum TextField {
     /// Our id of the call, and that of its group.
     Id,
     Group,
+}
+
+impl TextField {
+    /// The dimension that groups by the same text.
+    #[must_use]
+    pub fn dimension(&self) -> Option<Dimension> {
+        Some(match self {
+            TextField::Provider => Dimension::Provider,
+            TextField::Model => Dimension::Model,
+            TextField::Region => Dimension::Region,
+            TextField::Project => Dimension::Project,
+            TextField::User => Dimension::User,
+            TextField::Team => Dimension::Team,
+            TextField::Tag(key) => Dimension::Tag(key.clone()),
+            TextField::Session => Dimension::Session,
+            TextField::Command => Dimension::Command,
+            TextField::Credential => Dimension::Credential,
+            TextField::Status => Dimension::Status,
+            TextField::Source => Dimension::Source,
+            TextField::Basis | TextField::Route | TextField::Id | TextField::Group => return None,
+        })
+    }
 }
 
 /// What a clause may ask of a number, in the unit of its value in [`Clause::Number`].

@@ -38,9 +38,8 @@ impl Period {
         if last < first {
             return Err(format!("{text}: it ends ({last}) before it begins ({first})"));
         }
-        Period::of(first, last.tomorrow().map_err(|error| error.to_string())?, zone)
-            .filter(|period| period.count() <= DAYS_MAX)
-            .ok_or_else(|| format!("{text}: beyond the calendar"))
+        let period = last.tomorrow().ok().and_then(|after| Period::of(first, after, zone));
+        period.filter(|period| period.count() <= DAYS_MAX).ok_or_else(|| format!("{text}: beyond the calendar"))
     }
 
     /// The days from `first` up to, and without, `after`. `None`: no instant of the zone begins them.
@@ -239,6 +238,7 @@ mod tests {
             "tomorrow",
             "2026-11-1",
             "99999999d",
+            "9999",
             "2026-11-22..2026-11-01",
         ] {
             assert!(Period::parse(wrong, NOW, &Zone::utc()).is_err(), "{wrong}");

@@ -1,6 +1,7 @@
 //! The report of what was spent, as a value: what the table, the files and the page all show.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
@@ -36,6 +37,17 @@ pub struct Report {
     pub currency: Currency,
     /// When the first and the last call of the ledger were opened, whatever the question.
     pub known: Option<(i64, i64)>,
+    /// Why nothing fits the filter, where that can be said.
+    pub absent: Option<Absent>,
+}
+
+/// What a filter wants to be there, and no call of the period has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    pub dimension: Dimension,
+    pub value: String,
+    /// What its calls have instead, by cost.
+    pub there: Vec<String>,
 }
 
 /// A group, or several that are shown as one.
@@ -43,7 +55,7 @@ pub struct Report {
 pub struct Row {
     pub what: What,
     pub tally: Tally,
-    pub price: Option<Price>,
+    pub price: Option<Arc<Price>>,
     /// The groups of the second dimension.
     pub inner: Vec<Row>,
     /// What the same group came to before; `None`: it was not asked, or there was none.
@@ -119,10 +131,12 @@ pub fn rows(
     // Groups come sorted by their keys, so those of one row follow one another.
     for part in groups.chunk_by(|one, other| one.keys.first() == other.keys.first()) {
         let Some(key) = part.first().and_then(|group| group.keys.first()) else { continue };
-        let inner: Vec<Group> = part
-            .iter()
-            .map(|group| Group { keys: group.keys.iter().skip(1).cloned().collect(), ..group.clone() })
-            .collect();
+        let within = |group: &Group| Group {
+            keys: group.keys.iter().skip(1).cloned().collect(),
+            tally: group.tally,
+            price: group.price.clone(),
+        };
+        let inner: Vec<Group> = part.iter().map(within).collect();
         let mut row = sum(What::Group(key.clone()), part.iter().map(|group| (group.tally, group.price.clone())));
         row.inner = self::rows(&inner, rest, &Frame { fills: false, before: None, ..*frame }, order, top);
         rows.push(row);
@@ -141,14 +155,16 @@ pub fn rows(
 /// Sums over fewer dimensions: those of `keys`, by their places, in that order.
 #[must_use]
 pub fn regrouped(groups: &[Group], places: &[usize]) -> Vec<Group> {
-    let mut sums: BTreeMap<Vec<Key>, Group> = BTreeMap::new();
+    let mut sums: BTreeMap<Vec<&Key>, (Tally, Option<Arc<Price>>)> = BTreeMap::new();
     for group in groups {
-        let keys: Vec<Key> = places.iter().filter_map(|place| group.keys.get(*place).cloned()).collect();
-        let sum = sums.entry(keys.clone()).or_default();
-        let price = group.price.clone().or(sum.price.take());
-        *sum = Group { keys, tally: sum.tally.plus(group.tally), price };
+        let keys: Vec<&Key> = places.iter().filter_map(|place| group.keys.get(*place)).collect();
+        let (tally, price) = sums.entry(keys).or_default();
+        *tally = tally.plus(group.tally);
+        *price = group.price.clone().or(price.take());
     }
-    sums.into_values().collect()
+    let group =
+        |(keys, (tally, price)): (Vec<&Key>, _)| Group { keys: keys.into_iter().cloned().collect(), tally, price };
+    sums.into_iter().map(group).collect()
 }
 
 /// What a list of times is filled from.
@@ -162,7 +178,7 @@ pub struct Frame<'a> {
     pub before: Option<&'a [Group]>,
 }
 
-fn sum(what: What, parts: impl Iterator<Item = (Tally, Option<Price>)>) -> Row {
+fn sum(what: What, parts: impl Iterator<Item = (Tally, Option<Arc<Price>>)>) -> Row {
     let mut row = Row { what, tally: Tally::default(), price: None, inner: Vec::new(), before: None };
     for (tally, price) in parts {
         row.tally = row.tally.plus(tally);

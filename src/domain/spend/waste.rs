@@ -12,6 +12,8 @@ pub struct Waste {
     /// Requests of the period that ended and are no simulation, and what they are booked at, in picodollars.
     pub calls: u64,
     pub picos: i128,
+    /// Of these: without an amount, so that every sum is at least so much.
+    pub unpriced: u64,
     pub simulated: u64,
     /// Calls whose conversation is not kept: nobody can say whether they are the same as others.
     pub without_text: u64,

@@ -421,7 +421,7 @@ fn share(report: &Report, dimension: &Dimension, rows: &[Row]) -> String {
             marks(tally, &report.currency),
             plot::length(tally.picos, whole, *fill),
             escaped(&cost(tally, &report.currency)),
-            escaped(&tell::share(tally.picos, whole))
+            escaped(&tell::share(tally, whole))
         );
     }
     text.push_str("</tbody>\n</table></div>\n</section>\n");
@@ -673,9 +673,10 @@ fn figures(report: &Report) -> String {
             cells.push_str(&figure(&said, "", cached.map(i128::from)));
         }
         let known = (!tell::is_unknown(tally)).then_some(tally.picos);
-        cells.push_str(&figure(&cost(tally, &report.currency), &marks(tally, &report.currency), known));
-        let share = if tally.is_empty() { tell::NONE.to_owned() } else { tell::share(tally.picos, report.total.picos) };
-        cells.push_str(&figure(&share, "", known));
+        // A meter without an amount of its own takes nothing from calls that all have theirs.
+        let told = Tally { unpriced: tally.unpriced.min(report.total.unpriced), ..*tally };
+        cells.push_str(&figure(&cost(tally, &report.currency), &marks(&told, &report.currency), known));
+        cells.push_str(&figure(&tell::share(tally, report.total.picos), "", known));
         cells
     };
     let mut place = 0;
@@ -756,9 +757,9 @@ fn models(report: &Report) -> String {
             name(&names.row(row, &Dimension::Model)),
             count(row.tally.calls),
             figure(&cost(&row.tally, &report.currency), &marks(&row.tally, &report.currency), known),
-            figure(&tell::share(row.tally.picos, report.total.picos), "", known),
+            figure(&tell::share(&row.tally, report.total.picos), "", known),
             figure(&each_told, "", each),
-            escaped(&tell::source(row.price.as_ref())),
+            escaped(&tell::source(row.price.as_deref())),
             name(&entry)
         );
     }

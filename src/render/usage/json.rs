@@ -22,7 +22,7 @@ pub fn object(report: &Report) -> Value {
         let mut object = tally(&row.tally);
         put(&mut object, "model", model(row));
         put(&mut object, "others", others(row));
-        put(&mut object, "price", price(row.price.as_ref()));
+        put(&mut object, "price", price(row.price.as_deref()));
         object
     });
     json!({
@@ -78,7 +78,7 @@ fn group(report: &Report, path: &[&Row], metered: bool) -> Value {
     };
     if let (Value::Object(object), Value::Object(sums)) = (&mut object, sums) {
         object.extend(sums);
-        object.insert("price".to_owned(), price(row.price.as_ref()));
+        object.insert("price".to_owned(), price(row.price.as_deref()));
         if report.before.as_ref().is_some_and(|before| before.asked) {
             object.insert("before_usd".to_owned(), row.before.map(usd).into());
         }

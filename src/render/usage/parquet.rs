@@ -338,6 +338,7 @@ mod tests {
             month: None,
             currency: Currency::default(),
             known: None,
+            absent: None,
             period: period.clone(),
         };
         let reader = SerializedFileReader::new(Bytes::from(report(&made).expect("made"))).expect("Parquet");

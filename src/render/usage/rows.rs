@@ -452,6 +452,14 @@ impl Kind {
     }
 }
 
+/// The columns of calls that count a meter.
+pub fn meters() -> impl Iterator<Item = (&'static str, Meter)> {
+    CALLS.iter().filter_map(|column| match column.made {
+        Made::Meter(meter) => Some((column.name, meter)),
+        Made::Row(_) => None,
+    })
+}
+
 /// The first line of a CSV (RFC 4180).
 #[must_use]
 pub fn csv_head(table: Table) -> String {
@@ -556,7 +564,7 @@ mod tests {
 
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
-    use super::{Cell, Table, as_given, csv_line, harmless, instant, schema};
+    use super::{Cell, Table, as_given, csv_line, harmless, instant, meters, schema};
     use crate::domain::usage::Meter;
 
     proptest! {
@@ -591,11 +599,7 @@ mod tests {
             let names: BTreeSet<&str> = table.columns().iter().map(|column| column.name).collect();
             assert_eq!(names.len(), table.columns().len());
         }
-        let metered = Table::Calls.columns().iter().filter_map(|column| match column.made {
-            super::Made::Meter(meter) => Some(meter),
-            super::Made::Row(_) => None,
-        });
-        assert_eq!(metered.collect::<BTreeSet<_>>(), Meter::ALL.into_iter().collect());
+        assert_eq!(meters().map(|(_, meter)| meter).collect::<BTreeSet<_>>(), Meter::ALL.into_iter().collect());
     }
 
     #[test]

@@ -231,13 +231,14 @@ fn reqs(row: &Row, set: Set) -> Option<String> {
 }
 
 fn share(report: &Report, row: &Row) -> Option<String> {
-    (!row.tally.is_empty()).then(|| tell::share(row.tally.picos, report.total.picos))
+    (!row.tally.is_empty()).then(|| tell::share(&row.tally, report.total.picos))
 }
 
 /// Amounts, each marked where it is not the whole truth.
 fn costs(report: &Report, rows: &[&Row], unknown: &str) -> Column {
     let money = Money::of(&report.currency, 2, rows.iter().map(|row| row.tally.picos));
-    let mark = |row: &Row| match (row.tally.unpriced, row.tally.uncertain) {
+    // A meter that has no amount of its own takes nothing from calls that all have theirs.
+    let mark = |row: &Row| match (row.tally.unpriced.min(report.total.unpriced), row.tally.uncertain) {
         (0, 0) => "",
         (0, _) => "~",
         (_, _) => "+",
@@ -267,7 +268,7 @@ fn millions(report: &Report, rows: &[&Row]) -> Column {
 }
 
 fn sources(rows: &[&Row]) -> Column {
-    let source = |row: &&Row| if row.key().is_some() { tell::source(row.price.as_ref()) } else { String::new() };
+    let source = |row: &&Row| if row.key().is_some() { tell::source(row.price.as_deref()) } else { String::new() };
     Column {
         head: "price source",
         room: 3,

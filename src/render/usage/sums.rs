@@ -39,8 +39,9 @@ const DIGEST_SHOWN: usize = 12;
 pub fn page(all: &[Explained], width: Option<usize>) -> String {
     let mut text: String = all.iter().map(|one| one_page(one, width)).collect::<Vec<_>>().join("\n");
     if all.len() > 1 {
-        let sum = |of: fn(&Sums) -> i128| all.iter().map(|one| of(&one.sums)).sum::<i128>();
-        text.push_str(&format!("\nall {} together = ${}\n", all.len(), exact(sum(|sums| sums.picos))));
+        let picos = all.iter().map(|one| one.sums.picos).sum();
+        let unpriced = all.iter().map(|one| one.sums.unpriced).sum();
+        text.push_str(&format!("\nall {} together = {}\n", all.len(), told(picos, unpriced)));
     }
     if all.iter().flat_map(|one| one.made.iter().zip(&one.sums.lines)).any(|(made, line)| is_alone(made.as_ref(), line))
     {
@@ -57,7 +58,8 @@ fn is_alone(made: Option<&Made>, line: &Line) -> bool {
 
 fn one_page(explained: &Explained, width: Option<usize>) -> String {
     let sums = &explained.sums;
-    let mut text = sentence(&format!("${} = {}", exact(sums.picos), one_line(&explained.title)), 4, width);
+    let whole = told(sums.picos, sums.unpriced);
+    let mut text = sentence(&format!("{whole} = {}", one_line(&explained.title)), 4, width);
     let table: Vec<[String; 4]> = sums.lines.iter().map(row).collect();
     let shown: Vec<String> = match fitting(&table, &[1], width) {
         Some(text) => text.lines().map(|line| format!("{line}\n")).collect(),
@@ -87,11 +89,16 @@ fn one_page(explained: &Explained, width: Option<usize>) -> String {
     if !beside.is_empty() {
         text.push_str(&format!("\non no line\n{}", rows(&beside, &[1], width)));
     }
-    text.push_str(&format!("\ntotal = ${}\n", exact(sums.picos)));
+    text.push_str(&format!("\ntotal = {whole}\n"));
     for remark in remarks(sums) {
         text.push_str(&sentence(&remark, 4, width));
     }
     text
+}
+
+/// A sum, which is less than what was spent where calls have no amount.
+fn told(picos: i128, unpriced: u64) -> String {
+    format!("{}${}", if unpriced > 0 { "at least " } else { "" }, exact(picos))
 }
 
 fn heading(key: &LineKey, made: Option<&Made>, width: Option<usize>) -> String {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::record::Price;
 use crate::domain::spend::currency::Currency;
 use crate::domain::spend::period::{Period, week};
-use crate::domain::spend::report::{Before, Month, Report, Row, What, iso_week};
+use crate::domain::spend::report::{Absent, Before, Month, Report, Row, What, iso_week};
 use crate::domain::spend::{Dimension, Key, Tally, percent};
 use crate::domain::untrusted::one_line;
 
@@ -136,10 +136,13 @@ pub(super) fn is_unknown(tally: &Tally) -> bool {
     tally.calls > 0 && tally.unpriced >= tally.calls && tally.picos == 0
 }
 
-/// `part` of `whole` as a share: `43%`.
-pub(super) fn share(part: i128, whole: i128) -> String {
+/// What sums are of the whole: `43%`. Where nothing is known of their amount, nobody can say.
+pub(super) fn share(tally: &Tally, whole: i128) -> String {
+    if tally.is_empty() || is_unknown(tally) {
+        return NONE.to_owned();
+    }
     let whole = u128::try_from(whole).ok();
-    let share = u128::try_from(part).ok().zip(whole).and_then(|(part, whole)| percent(part, whole));
+    let share = u128::try_from(tally.picos).ok().zip(whole).and_then(|(part, whole)| percent(part, whole));
     share.map_or(NONE.to_owned(), |share| format!("{share}%"))
 }
 
@@ -149,8 +152,11 @@ pub(super) fn each(picos: i128, count: u64) -> Option<i128> {
     picos.checked_add(count / 2)?.checked_div(count)
 }
 
-/// Picodollars for a million tokens.
+/// Picodollars for a million tokens. `None` also where calls have no amount: their tokens are among the others.
 pub(super) fn per_million(row: &Row) -> Option<i128> {
+    if row.tally.unpriced > 0 {
+        return None;
+    }
     each(row.tally.picos.checked_mul(1_000_000)?, row.tokens())
 }
 
@@ -337,7 +343,7 @@ pub(super) fn to_date(month: &Month, currency: &Currency) -> Said {
     let breached = limit.is_some_and(|limit| month.tally.picos > limit);
     let of = month.budget.as_ref().map(|budget| {
         let limit = i128::from(budget.limit.picos);
-        let used = share(month.tally.picos, limit);
+        let used = share(&month.tally, limit);
         let over = if breached { format!(", over budget {}", one_line(&budget.name)) } else { String::new() };
         let months = if budget.zone == month.period.zone {
             String::new()
@@ -386,6 +392,9 @@ pub(super) fn nothing(report: &Report) -> Vec<String> {
             "try: llmx chat -m sim/echo \"hello\"   (no key, no cost, nothing is sent)".to_owned(),
         ],
         Some((first, last)) => {
+            if let Some(absent) = &report.absent {
+                return missing(absent);
+            }
             let within = first < report.period.after && last >= report.period.first;
             let no = match (report.filter.is_empty(), within) {
                 (false, _) => "No call of these days fits the filter.",
@@ -395,4 +404,20 @@ pub(super) fn nothing(report: &Report) -> Vec<String> {
             vec![no.to_owned(), format!("try: llmx usage {days}   (the days that have calls)")]
         }
     }
+}
+
+/// So many values are named.
+const NAMED_MAX: usize = 6;
+
+fn missing(Absent { dimension, value, there }: &Absent) -> Vec<String> {
+    let distance = |known: &&String| strsim::damerau_levenshtein(known, value);
+    let near = there.iter().min_by_key(distance).filter(|known| distance(known) <= value.chars().count().div_ceil(3));
+    let meant = near.map(|known| format!("did you mean {}? ", one_line(known))).unwrap_or_default();
+    let more = there.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named: Vec<String> = there.iter().take(NAMED_MAX).map(|known| one_line(known)).collect();
+    vec![
+        format!("No call of these days has {dimension} {}.", one_line(value)),
+        format!("try: {meant}their {dimension} is {}{more}", named.join(", ")),
+    ]
 }

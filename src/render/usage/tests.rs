@@ -1,5 +1,7 @@
 //! Reports as they are shown: the screens at each width, the files, and what no figure may become.
 
+use std::sync::Arc;
+
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{View, csv, json, markdown, table};
@@ -66,14 +68,14 @@ fn week() -> Vec<Group> {
                 at_most: usd(dollars),
                 ..Tally::default()
             },
-            price: Some(Price {
+            price: Some(Arc::new(Price {
                 table: "bundled".to_owned(),
                 version: "1".to_owned(),
                 sha256: String::new(),
                 entry: (*model).to_owned(),
                 row_from: None,
                 checked: Some("2026-11-20".to_owned()),
-            }),
+            })),
         })
         .collect();
     groups.sort_by(|one, other| one.keys.cmp(&other.keys));
@@ -100,6 +102,7 @@ fn report(days: Vec<Group>, by: &[Dimension]) -> Report {
         month: None,
         currency: Currency::default(),
         known: None,
+        absent: None,
         period,
     }
 }
@@ -115,6 +118,37 @@ fn documented() -> Report {
     let budget = Monthly { name: "all".to_owned(), limit: Usd::parse("150").expect("an amount"), zone: Zone::utc() };
     report.month = Some(Month::of(november, to_date, NOW, Some(budget)));
     report
+}
+
+#[test]
+fn what_nobody_knows_has_no_share_and_no_rate() {
+    let mut days = week();
+    for group in days.iter_mut().filter(|group| group.keys[1] == Key::Text("openai/gpt-5.2-codex".to_owned())) {
+        group.tally = Tally { unpriced: group.tally.calls, picos: 0, at_most: 0, ..group.tally };
+    }
+    let shown = table::page(&report(days, &[Dimension::Model]), &piped());
+    let row = shown.lines().find(|line| line.starts_with("openai/gpt-5.2-codex")).expect("a row");
+    assert!(row.contains("unknown") && !row.contains(" 0%") && !row.contains("0.000"), "{row}");
+}
+
+#[test]
+fn a_meter_without_an_amount_makes_no_known_sum_uncertain() {
+    let mut days = week();
+    for group in &mut days {
+        let calls = group.tally.calls;
+        group.keys = vec![group.keys[1].clone(), Key::Text("input".to_owned())];
+        group.tally = Tally { calls, unpriced: calls, units: 7, ..Tally::default() };
+    }
+    let charged = |group: Group| Group { keys: vec![group.keys[1].clone(), Key::Text(String::new())], ..group };
+    days.extend(week().into_iter().map(charged));
+    let by = [Dimension::Model, Dimension::Meter];
+    let mut report = report(week(), &[Dimension::Model]);
+    let frame = Frame { period: &report.period, now_ms: NOW, fills: true, before: None };
+    report.rows = rows(&regrouped(&days, &[0, 1]), &by, &frame, None, None);
+    report.by = by.to_vec();
+    let shown = table::page(&report, &piped());
+    assert!(shown.contains("36.53") || shown.contains("28.93"), "{shown}");
+    assert!(!shown.contains('+'), "{shown}");
 }
 
 #[test]

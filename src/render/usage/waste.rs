@@ -13,12 +13,21 @@ use crate::render::logs::short;
 #[must_use]
 pub fn page(report: &Waste, width: Option<usize>) -> String {
     let lost = report.lost();
-    let share = u128::try_from(lost).ok().zip(u128::try_from(report.picos).ok());
+    // Of two sums that may be more, nobody knows the share.
+    let all = u128::try_from(report.picos).ok().filter(|_| report.unpriced == 0);
+    let share = u128::try_from(lost).ok().zip(all);
     let share = share.and_then(|(lost, all)| percent(lost, all)).map_or(String::new(), |share| format!(" ({share}%)"));
+    let told = |picos: i128| match report.unpriced {
+        0 => money(picos),
+        _ => format!("at least {}", money(picos)),
+    };
     let mut said = vec![
         format!("Waste: {}", heading(&report.heading)),
-        format!("{} of {}{share} was paid for nothing, in {}", money(lost), money(report.picos), calls(report.calls)),
+        format!("{} of {}{share} was paid for nothing, in {}", told(lost), told(report.picos), calls(report.calls)),
     ];
+    if report.unpriced > 0 {
+        said.push(format!("{}: in no sum, since unpriced", calls(report.unpriced)));
+    }
     if report.simulated > 0 {
         said.push(format!("{}: left out, simulated", calls(report.simulated)));
     }
@@ -109,7 +118,7 @@ pub fn json(report: &Waste) -> String {
         })
         .collect();
     let told = json!({"within_ms": report.within_ms, "calls": report.calls, "booked_usd": exact(report.picos),
-        "simulated": report.simulated, "without_text": report.without_text, "lost_usd": exact(report.lost()),
+        "unpriced": report.unpriced, "simulated": report.simulated, "without_text": report.without_text, "lost_usd": exact(report.lost()),
         "parts": parts});
     laid(object(&report.heading), told)
 }

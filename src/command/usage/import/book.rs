@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::exported::Booked;
 use super::report::{Counts, Problem, Report};
 use super::row::{Found, Kind, Row};
 use crate::command::labels::{found, git_root};
@@ -101,6 +102,7 @@ impl<'a> Booker<'a> {
                 Ok(())
             }
             Found::Row(row) => self.row(*row),
+            Found::Booked(booked) => self.booked(*booked),
         }
     }
 
@@ -133,6 +135,40 @@ impl<'a> Booker<'a> {
         }
     }
 
+    /// A call of other books: it may have been open when it was read before, and corrected since.
+    fn booked(&mut self, Booked { call, open, corrected }: Booked) -> Result<(), Failure> {
+        self.counts(call.source).read += 1;
+        if call.opened_ms > self.how.now_ms {
+            self.counts(call.source).future += 1;
+            return Ok(());
+        }
+        if open {
+            self.counts(call.source).growing += 1;
+            return Ok(());
+        }
+        if let (true, Some(now)) = (corrected, call.settlement.total)
+            && let Some(before) = self.books.imported_sum(call.source, &call.key)?
+        {
+            return self.stated(call.source, &call.key, before.total, now);
+        }
+        self.add(call)
+    }
+
+    /// An amount that may not be the one that is booked.
+    fn stated(&mut self, source: &'static str, key: &str, before: Option<Usd>, now: Usd) -> Result<(), Failure> {
+        if before == Some(now) {
+            self.counts(source).there += 1;
+            return Ok(());
+        }
+        if !self.how.dry {
+            self.books.restate_imported(source, key, now, self.how.now_ms)?;
+        }
+        let counts = self.counts(source);
+        counts.restated += 1;
+        counts.picos += i128::from(now.picos) - before.map_or(0, |before| i128::from(before.picos));
+        Ok(())
+    }
+
     /// A sum may have been read before, when it was smaller: what it has grown by is booked beside it.
     fn sum(&mut self, mut row: Row) -> Result<(), Failure> {
         let times = self.met.entry(row.key.clone()).or_default();
@@ -149,17 +185,7 @@ impl<'a> Booker<'a> {
         };
         if row.kind == Kind::Cost {
             let now = row.usage.charge.as_ref().map(|charge| charge.usd).unwrap_or_default();
-            if before.total == Some(now) {
-                self.counts(row.source).there += 1;
-                return Ok(());
-            }
-            if !self.how.dry {
-                self.books.restate_imported(row.source, &row.key, now, self.how.now_ms)?;
-            }
-            let counts = self.counts(row.source);
-            counts.restated += 1;
-            counts.picos += i128::from(now.picos) - before.total.map_or(0, |total| i128::from(total.picos));
-            return Ok(());
+            return self.stated(row.source, &row.key, before.total, now);
         }
         match growth(&row, &before.quantities) {
             Growth::None => self.counts(row.source).there += 1,
@@ -180,6 +206,10 @@ impl<'a> Booker<'a> {
 
     fn push(&mut self, row: Row) -> Result<(), Failure> {
         let row = self.priced(row);
+        self.add(row)
+    }
+
+    fn add(&mut self, row: ToImport) -> Result<(), Failure> {
         self.batch.push(row);
         if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
     }

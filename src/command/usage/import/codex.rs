@@ -1,19 +1,21 @@
 //! Session logs of Codex: one JSON object a line, in which counts of tokens grow over the session.
 //!
 //! Shape (github.com/openai/codex, `codex-rs/protocol/src/protocol.rs`, and issues of ccusage and tokscale, read 2026-11-22):
-//! `{timestamp, type, payload}`; `session_meta` names `id`, `cwd`, `model_provider` and, in a fork, `forked_from_id`;
+//! `{timestamp, type, payload}`; `session_meta` names `id`, `cwd`, `model_provider` and, in a fork, `forked_from_id`; a spawned
+//! agent's names `source.subagent.thread_spawn.parent_thread_id`, and only newer ones the other (codeburn #1383, the same day);
 //! `turn_context` names the model of what follows; `event_msg` with `payload.type` `token_count` carries
 //! `info.total_token_usage` (of the session so far) and `info.last_token_usage`, both with cached and written tokens inside the
 //! input and reasoning inside the output. The same total is written again and again: only its growth is usage.
 //!
-//! A fork begins with the whole history of its parent, whose `session_meta` comes second and whose times are written anew.
-//! Such counts bear the parent's id here, so that they are the parent's own rows, whichever file is read first.
+//! A fork, and a spawned agent may, begin with the whole history of the parent, whose `session_meta` may come second and whose
+//! times may be written anew. Such counts bear the parent's id here, so that they are the parent's own rows, whichever file is read first.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::row::{COUNT_MAX, Found, Row, Take, instant, no_json, set_some, take_out};
@@ -40,9 +42,22 @@ struct Meta {
     #[serde(default)]
     forked_from_id: Option<String>,
     #[serde(default)]
+    parent_thread_id: Option<String>,
+    /// A word, or of a spawned agent an object.
+    #[serde(default)]
+    source: Value,
+    #[serde(default)]
     cwd: Option<String>,
     #[serde(default)]
     model_provider: Option<String>,
+}
+
+impl Meta {
+    /// Whose history the session may begin with.
+    fn parent(&self) -> Option<&str> {
+        let spawned = self.source.pointer("/subagent/thread_spawn/parent_thread_id").and_then(Value::as_str);
+        self.forked_from_id.as_deref().or(self.parent_thread_id.as_deref()).or(spawned)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,6 +148,8 @@ struct Session {
     folder: Option<String>,
     model: Option<String>,
     total: Option<Counts>,
+    /// How often the counter has begun anew: the same totals may come again then.
+    rounds: u32,
 }
 
 /// # Errors
@@ -187,17 +204,20 @@ impl Session {
     }
 
     fn meta(&mut self, meta: Meta, at_ms: Option<i64>) {
+        let parent = meta.parent().map(str::to_owned);
         let Some(id) = meta.id else {
             return;
         };
-        if self.began_ms == 0 {
-            self.began_ms = born_ms(&id).or(at_ms).unwrap_or(1);
-            self.forked = meta.forked_from_id.is_some();
-            self.id.clone_from(&id);
-            self.provider = meta.model_provider;
-            self.folder = meta.cwd;
+        if self.began_ms != 0 {
+            self.owner = id;
+            return;
         }
-        self.owner = id;
+        self.began_ms = born_ms(&id).or(at_ms).unwrap_or(1);
+        self.forked = parent.is_some();
+        self.owner = parent.unwrap_or_else(|| id.clone());
+        self.id = id;
+        self.provider = meta.model_provider;
+        self.folder = meta.cwd;
     }
 
     fn turn(&mut self, turn: Turn) {
@@ -224,16 +244,20 @@ impl Session {
         let grown = match before {
             // What a fork had used before its first line is its parent's.
             None if self.forked => last.unwrap_or(total),
-            before => total.since(before.unwrap_or_default()).or(last).unwrap_or(total),
+            before => total.since(before.unwrap_or_default()).unwrap_or_else(|| {
+                self.rounds += 1;
+                last.unwrap_or(total)
+            }),
         };
         if grown == Counts::default() {
             return None;
         }
         let Counts { input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, .. } = total;
+        let round = if self.rounds == 0 { String::new() } else { format!("@{}", self.rounds) };
         Some(Row {
             source: SOURCE,
             key: format!(
-                "{}:{input_tokens}/{cached_input_tokens}/{cache_write_input_tokens}/{output_tokens}/{}",
+                "{}:{input_tokens}/{cached_input_tokens}/{cache_write_input_tokens}/{output_tokens}/{}{round}",
                 self.owner, total.reasoning_output_tokens
             ),
             opened_ms: at_ms,

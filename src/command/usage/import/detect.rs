@@ -13,6 +13,8 @@ use crate::provider::Env;
 /// What can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
+    LlmxJson,
+    LlmxCsv,
     ClaudeCode,
     Codex,
     Llm,
@@ -30,10 +32,12 @@ pub enum Format {
 }
 
 /// What may be asked for in front of the files.
-pub const NAMES: [&str; 6] = ["claude-code", "codex", "llm", "litellm", "openai", "anthropic"];
+pub const NAMES: [&str; 7] = ["claude-code", "codex", "llm", "litellm", "openai", "anthropic", "llmx"];
 
 impl Format {
-    pub const ALL: [Format; 13] = [
+    pub const ALL: [Format; 15] = [
+        Format::LlmxJson,
+        Format::LlmxCsv,
         Format::ClaudeCode,
         Format::Codex,
         Format::Llm,
@@ -53,6 +57,7 @@ impl Format {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Format::LlmxJson | Format::LlmxCsv => "llmx",
             Format::ClaudeCode => "claude-code",
             Format::Codex => "codex",
             Format::Llm => "llm",
@@ -70,6 +75,8 @@ impl Format {
     /// What only a text of this format has; of a table, columns of its header.
     fn marks(self) -> &'static [&'static str] {
         match self {
+            Format::LlmxJson => &["\"retry_of\"", "\"cost_picos\"", "\"corrected\""],
+            Format::LlmxCsv => &["retry_of", "cost_picos", "corrected"],
             Format::ClaudeCode => &["\"sessionId\"", "\"parentUuid\""],
             Format::Codex => &["\"payload\"", "\"session_meta\""],
             Format::Llm => &[],
@@ -91,7 +98,8 @@ impl Format {
     pub fn is_table(self) -> bool {
         matches!(
             self,
-            Format::LiteLlmCsv
+            Format::LlmxCsv
+                | Format::LiteLlmCsv
                 | Format::OpenAiUsageCsv
                 | Format::AnthropicUsageCsv
                 | Format::OpenAiCostCsv
@@ -187,7 +195,8 @@ fn log(line: &Value) -> Option<Format> {
     if codex.contains(&kind) && line["payload"].is_object() {
         return Some(Format::Codex);
     }
-    let claude = line["sessionId"].is_string() && (line["message"].is_object() || line["uuid"].is_string());
+    // Many lines tell of the session alone (`queue-operation`, `mode`, `last-prompt`): a log may begin with them.
+    let claude = line["sessionId"].is_string();
     let other = [("summary", "leafUuid"), ("file-history-snapshot", "messageId")];
     let claude = claude || other.iter().any(|(name, field)| kind == *name && line[*field].is_string());
     claude.then_some(Format::ClaudeCode)
@@ -197,6 +206,12 @@ fn unknown(path: &Path, asked: Option<&str>, found: Option<Format>, head: &[u8])
     let looks = match found {
         Some(found) => format!("it looks like {}", found.name()),
         None if head.trim_ascii().is_empty() => "it is empty".to_owned(),
+        None if head.starts_with(b"PAR1") => {
+            "it is Parquet; llmx exports .jsonl and .csv too, and reads them".to_owned()
+        }
+        None if String::from_utf8_lossy(head).lines().next().is_some_and(is_of_lines) => {
+            "it has the lines of bills; `llmx usage export` without --lines writes the calls".to_owned()
+        }
         None => {
             let text = String::from_utf8_lossy(head);
             let line: String = text.trim_start().lines().next().unwrap_or_default().chars().take(80).collect();
@@ -210,9 +225,14 @@ fn unknown(path: &Path, asked: Option<&str>, found: Option<Format>, head: &[u8])
     };
     Failure::new(ErrorClass::Config, said).advise(format!(
         "formats: {} (session logs, llm's logs.db, LiteLLM's spend logs as CSV or JSON, usage and cost exports of OpenAI and \
-         Anthropic as CSV or JSON)",
+         Anthropic as CSV or JSON, what `llmx usage export` wrote of calls)",
         NAMES.join(", ")
     ))
+}
+
+/// Whether llmx exported lines of bills, as this first line says.
+fn is_of_lines(first: &str) -> bool {
+    ["cost_picos", "quantity", "rate"].iter().all(|column| first.contains(column))
 }
 
 /// What the files in a folder end in that may be of use.
@@ -259,9 +279,16 @@ mod tests {
                 Some(Format::ClaudeCode),
             ),
             ("{\"type\":\"summary\",\"summary\":\"x\",\"leafUuid\":\"u\"}\n", Some(Format::ClaudeCode)),
+            (
+                "{\"type\":\"queue-operation\",\"operation\":\"enqueue\",\"timestamp\":\"t\",\"sessionId\":\"s\"}\n{\"parentUuid\"",
+                Some(Format::ClaudeCode),
+            ),
             (r#"{"timestamp":"t","type":"session_meta","payload":{"id":"x"}}"#, Some(Format::Codex)),
             (r#"[{"request_id":"a","call_type":"acompletion","spend":0.1}]"#, Some(Format::LiteLlmJson)),
             ("request_id,call_type,spend,model\n", Some(Format::LiteLlmCsv)),
+            ("schema,id,group,retry_of,cost_usd,cost_picos,corrected,notes\r\n", Some(Format::LlmxCsv)),
+            (r#"{"schema":1,"id":"x","retry_of":null,"cost_picos":1,"corrected":false}"#, Some(Format::LlmxJson)),
+            ("schema,call,line,opened,quantity,per,rate,cost_usd,cost_picos\r\n", None),
             ("usage_date_utc,model,token_type,cost_usd\n", Some(Format::AnthropicCostCsv)),
             ("\u{feff}start_time\tend_time\tamount_value\n", Some(Format::OpenAiCostCsv)),
             ("date,amount\n", None),

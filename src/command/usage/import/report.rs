@@ -74,7 +74,7 @@ impl Counts {
     fn said(&self) -> Vec<(u64, &'static str)> {
         [
             (self.there, "already there"),
-            (self.own, "in the books by the provider's id"),
+            (self.own, "in the books already, by the provider's id or llmx's own"),
             (self.overlaps, "left out: they lie over what the books already hold of the same provider, model and time"),
             (self.restated, "corrected: a later export states another amount"),
             (self.shrunk, "smaller than when they were read before: kept as booked"),
@@ -141,10 +141,11 @@ pub fn page(report: &Report) -> String {
             true => String::new(),
             false => format!(" ({} requests)", counts.requests),
         };
+        // What other books had imported has the name of its source, and no file of its own.
+        let files = if counts.files == 0 { String::new() } else { format!(" in {}", files(counts.files)) };
         say(&format!(
-            "{source:width$}  {} read in {}: {} {verb}{requests}, {at_least}${}",
+            "{source:width$}  {} read{files}: {} {verb}{requests}, {at_least}${}",
             rows(counts.read + counts.broken),
-            files(counts.files),
             counts.new,
             usd(counts.picos)
         ));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::exported::Booked;
 use crate::domain::failure::Failure;
 use crate::domain::usage::{Meter, Usage};
 use crate::pricing::Moment;
@@ -61,6 +62,8 @@ pub struct Row {
 #[derive(Debug)]
 pub enum Found {
     Row(Box<Row>),
+    /// A call of other books, with its price.
+    Booked(Box<Booked>),
     /// A line or row (counted from 1) that cannot be read, and why.
     Broken(u64, String),
 }
@@ -181,8 +184,16 @@ mod tests {
             assert_eq!(instant(text), Some(noon), "{text}");
         }
         assert_eq!(instant("2026-09-28"), Some(noon - 43_200_000));
-        for wrong in ["", "yesterday", "12:00", "-5", "2026-13-01", "2026-09-28 in the morning é", "9999999999999999"]
-        {
+        for wrong in [
+            "",
+            "yesterday",
+            "12:00",
+            "-5",
+            "2026-13-01",
+            "2026-09-28 in the morning é",
+            "昨日昨日昨日昨日昨",
+            "9999999999999999",
+        ] {
             assert_eq!(instant(wrong), None, "{wrong}");
         }
     }

@@ -16,15 +16,33 @@ const LINE_BYTES_MAX: usize = 64 << 20;
 /// So much of a file is read at once.
 const PIECE: usize = 256 << 10;
 
+/// What editors and shells of Windows put before UTF-8; it belongs to no line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// The file from behind its byte order mark, where it has one.
+///
 /// # Errors
 /// `config` where the file cannot be opened.
 pub fn open(path: &Path) -> Result<BufReader<File>, Failure> {
-    File::open(path).map(|file| BufReader::with_capacity(PIECE, file)).map_err(|error| unreadable(path, &error))
+    let opened = File::open(path).and_then(|file| {
+        let mut file = BufReader::with_capacity(PIECE, file);
+        if file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            file.consume(BYTE_ORDER_MARK.len());
+        }
+        Ok(file)
+    });
+    opened.map_err(|error| unreadable(path, &error))
 }
 
 #[must_use]
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(ErrorClass::Config, format!("{} cannot be read: {error}", path.display()))
+    let failure = Failure::new(ErrorClass::Config, format!("{} cannot be read: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            failure.advise("name a log or an export, or the folder of them: `llmx usage import --help` has where each tool keeps its own")
+        }
+        _ => failure,
+    }
 }
 
 /// Hands out the lines that are not blank, with their numbers; `None` for a line that is too long to be read.
@@ -199,7 +217,7 @@ pub fn records(
             Ok(false) => return Ok(()),
             Ok(true) => take(line, Ok(Record { columns: &columns, fields: &fields }))?,
             Err(error) if error.is_io_error() => {
-                return Err(Failure::new(ErrorClass::Config, format!("{} cannot be read: {error}", path.display())));
+                return Err(unreadable(path, &error.into()));
             }
             Err(error) => take(line, Err(error.to_string()))?,
         }

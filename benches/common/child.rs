@@ -23,7 +23,7 @@ pub struct Sample {
 /// Runs `command` once, with nothing on its standard input.
 ///
 /// # Errors
-/// A line that says why it did not run, or the first line of its standard error where it failed.
+/// A line that says why it did not run, or a line of its standard error where it failed.
 pub fn run(command: &mut Command) -> Result<Sample, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let began = Instant::now();
@@ -41,7 +41,7 @@ pub fn run(command: &mut Command) -> Result<Sample, String> {
     if !used.status.success() {
         let mut said = String::new();
         let _ = stderr.read_to_string(&mut said);
-        return Err(said.lines().next().unwrap_or("it failed without a word").to_owned());
+        return Err(reason(&said).unwrap_or("it failed without a word").to_owned());
     }
     Ok(Sample {
         wall,
@@ -49,4 +49,10 @@ pub fn run(command: &mut Command) -> Result<Sample, String> {
         cpu: used.rusage.utime + used.rusage.stime,
         peak_bytes: used.rusage.maxrss,
     })
+}
+
+/// The first line, but of a trace of Python's the last.
+fn reason(said: &str) -> Option<&str> {
+    let first = said.lines().next()?;
+    if first.starts_with("Traceback") { said.lines().next_back() } else { Some(first) }
 }
