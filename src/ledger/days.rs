@@ -228,15 +228,19 @@ fn write(db: &Connection, table: Table, spots: &Quick<Spot, Sums>) -> Result<()>
 }
 
 /// The texts of a call that say where it counts, in the order in which [`Adding::add`] reads them.
-const TEXTS: [&str; 8] = ["c.provider", "c.model", "c.region", "c.command", "c.project", "c.user", "c.team", "c.tags"];
+const TEXTS: [&str; 9] =
+    ["c.provider", "c.model", "c.region", "c.command", "c.project", "c.user", "c.team", "c.source", "c.tags"];
+
+/// The facets that are no tags, in the order of their texts. Of the sources only those of imported calls have sums.
+const NAMED: [&str; 5] = ["command", "project", "user", "team", "source"];
 
 /// Sums that grow.
 struct Adding<'db> {
     calendars: Vec<(i64, Calendar)>,
     numbers: Numbers<'db>,
     lines: Lines<'db>,
-    /// The facets that are no tags, in the order of their texts.
-    named: [i64; 4],
+    /// Those of [`NAMED`].
+    named: [i64; 5],
     tags: HashMap<String, Vec<(i64, i64)>>,
     /// Facets and values of the call that is added.
     facets: Vec<(i64, i64)>,
@@ -246,8 +250,8 @@ struct Adding<'db> {
 impl<'db> Adding<'db> {
     fn of(db: &'db Connection, zones: &[(i64, Zone)], table: Table) -> Result<Adding<'db>> {
         let mut numbers = Numbers::of(db, table == Table::Kept)?;
-        let mut named = [0; 4];
-        for (number, facet) in named.iter_mut().zip(["command", "project", "user", "team"]) {
+        let mut named = [0; 5];
+        for (number, facet) in named.iter_mut().zip(NAMED) {
             *number = numbers.text(facet)?;
         }
         Ok(Adding {
@@ -282,7 +286,7 @@ impl<'db> Adding<'db> {
                 self.facets.push((facet, value));
             }
         }
-        self.add_tags(scan::text(row, 7)?)?;
+        self.add_tags(scan::text(row, 8)?)?;
         for (zone, calendar) in &mut self.calendars {
             let day = calendar.day(call.opened_ms);
             for (facet, value) in &self.facets {

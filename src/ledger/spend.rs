@@ -21,6 +21,10 @@ use crate::domain::window::Zone;
 /// With fewer calls than this, sums by day are not kept: adding the calls up is as quick, and no call has to be booked twice.
 const WORTH_KEEPING: i64 = 5_000;
 
+/// The facet of what was read from elsewhere, and the source of all else.
+const SOURCE: &str = "source";
+const OWN: &str = "llmx";
+
 impl Ledger {
     /// Adds up what a question asks for. The first question in a zone may make the sums of its days, once.
     ///
@@ -97,6 +101,12 @@ impl Ledger {
     pub fn imported(&self, question: &Question) -> Result<Tally, LedgerError> {
         self.read(|db| {
             let view = db.unchecked_transaction()?;
+            let mut others = question.clone();
+            let values = vec![OWN.to_owned()];
+            others.filter.clauses.push(Clause::Text { field: TextField::Source, part: false, not: true, values });
+            if facet(&others).is_some() && days::kept(&view, &question.period.zone)?.is_some() {
+                return Ok(answer(&view, &others)?.total);
+            }
             let mut adding = Adding::of(question);
             let theirs = "c.seq IN (SELECT call FROM imported) AND +c.opened_ms >= ?1 AND +c.opened_ms < ?2";
             from_calls(&view, question, theirs, &mut adding)?;
@@ -157,15 +167,15 @@ fn of_dimension(dimension: &Dimension) -> Option<String> {
     Some(match dimension {
         Dimension::Day | Dimension::Week | Dimension::Month => String::new(),
         Dimension::Provider | Dimension::Model | Dimension::Region => String::new(),
-        Dimension::Project | Dimension::User | Dimension::Team | Dimension::Command | Dimension::Tag(_) => {
-            dimension.to_string()
+        Dimension::Project
+        | Dimension::User
+        | Dimension::Team
+        | Dimension::Command
+        | Dimension::Source
+        | Dimension::Tag(_) => dimension.to_string(),
+        Dimension::Hour | Dimension::Session | Dimension::Credential | Dimension::Status | Dimension::Meter => {
+            return None;
         }
-        Dimension::Hour
-        | Dimension::Session
-        | Dimension::Credential
-        | Dimension::Status
-        | Dimension::Meter
-        | Dimension::Source => return None,
     })
 }
 
@@ -179,11 +189,11 @@ fn of_clause(clause: &Clause) -> Option<String> {
         TextField::User => "user".to_owned(),
         TextField::Team => "team".to_owned(),
         TextField::Command => "command".to_owned(),
+        TextField::Source => SOURCE.to_owned(),
         TextField::Tag(key) => format!("tag:{key}"),
         TextField::Session
         | TextField::Credential
         | TextField::Status
-        | TextField::Source
         | TextField::Route
         | TextField::Id
         | TextField::Group => return None,
@@ -306,8 +316,9 @@ fn from_days(
     facet: &str,
     adding: &mut Adding<'_>,
 ) -> rusqlite::Result<()> {
-    let mut sheet =
-        Sheet { db, question, places: days::places(db)?, judged: Quick::default(), values: Quick::default() };
+    let none = if facet == SOURCE { OWN } else { "" };
+    let places = days::places(db)?;
+    let mut sheet = Sheet { db, question, none, places, judged: Quick::default(), values: Quick::default() };
     if facet.is_empty() {
         return days::each(db, zone, 0, &question.period, |kept| sheet.add(kept, adding));
     }
@@ -332,6 +343,8 @@ fn from_days(
 struct Sheet<'a> {
     db: &'a Connection,
     question: &'a Question,
+    /// The text of those that have no value of the facet.
+    none: &'static str,
     places: Quick<i64, Place>,
     /// `None`: the filter does not let it through.
     judged: Quick<i64, Option<Judged>>,
@@ -355,7 +368,10 @@ impl Sheet<'_> {
         let value = match self.values.get(&kept.value) {
             Some(value) => *value,
             None => {
-                let text = days::text_of(self.db, kept.value)?;
+                let text = match days::text_of(self.db, kept.value)? {
+                    text if text.is_empty() => self.none.to_owned(),
+                    text => text,
+                };
                 let mut clauses = self.question.filter.clauses.iter().filter(|clause| !is_of_place(clause));
                 let value = clauses.all(|clause| clause.fits(&[&text])).then(|| adding.number(&text));
                 self.values.insert(kept.value, value);
