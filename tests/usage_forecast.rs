@@ -4,6 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::binary::Llmx;
@@ -33,11 +34,11 @@ impl Books {
         Books { folder: tempfile::tempdir().expect("a folder"), count: 0 }
     }
 
-    /// So many whole days, and the beginning of today: on each, at its first instant in UTC, what its weekday costs.
+    /// So many whole days, and the beginning of today: on each, at its first instant, what its weekday costs.
     fn weekly(days: i64) -> Books {
         let mut books = Books::new();
         let mut ledger = books.open();
-        for day in Period::of(today() - days.days(), today() + 1.day(), &Zone::utc()).expect("days").days() {
+        for day in Period::of(today() - days.days(), today() + 1.day(), &zone()).expect("days").days() {
             books.spend(&mut ledger, beginning(day), Some(cost(day)), &NewCall::default());
         }
         books
@@ -78,7 +79,10 @@ impl Books {
     }
 
     fn usage(&self, args: &[&str]) -> Llmx {
-        Llmx::new(&["usage"]).args(args).args(&["--db", self.path().to_str().expect("UTF-8")]).env("LLMX_ZONE", "UTC")
+        Llmx::new(&["usage"])
+            .args(args)
+            .args(&["--db", self.path().to_str().expect("UTF-8")])
+            .env("LLMX_ZONE", zone().name())
     }
 }
 
@@ -87,12 +91,23 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).expect("before the end")
 }
 
+/// A zone in which the day is neither young nor about to end: what today has cost so far is told to the hour, and no test
+/// runs over midnight.
+fn zone() -> Zone {
+    static ZONE: LazyLock<Zone> = LazyLock::new(|| {
+        let hour = now_ms() / 3_600_000 % 24;
+        let name = if (2..22).contains(&hour) { "UTC" } else { "Etc/GMT+6" };
+        Zone::named(name).expect("a zone")
+    });
+    ZONE.clone()
+}
+
 fn today() -> Date {
-    Zone::utc().date(now_ms()).expect("a day")
+    zone().date(now_ms()).expect("a day")
 }
 
 fn beginning(day: Date) -> i64 {
-    Zone::utc().beginning(day).expect("it begins")
+    zone().beginning(day).expect("it begins")
 }
 
 fn cost(day: Date) -> Usd {
@@ -105,18 +120,14 @@ fn sum(days: impl Iterator<Item = Date>) -> Usd {
 }
 
 fn month() -> Period {
-    Period::month(today(), &Zone::utc()).expect("a month")
+    Period::month(today(), &zone()).expect("a month")
 }
 
 fn budget(name: &str, limit: Usd, window: &str) -> Budget {
     Budget {
         name: name.into(),
         limit,
-        account: Account {
-            scope: Scope::default(),
-            window: Window::parse(window).expect("a window"),
-            zone: Zone::utc(),
-        },
+        account: Account { scope: Scope::default(), window: Window::parse(window).expect("a window"), zone: zone() },
         hard: true,
         warn: vec![80],
         on_unknown_price: OnUnknownPrice::Allow,
@@ -141,10 +152,10 @@ fn equal_weeks_are_foretold_to_the_picodollar() {
     let books = Books::weekly(70);
     let told = books.usage(&["forecast", "-j"]).run().exits(0).stays_quiet().json();
     assert_eq!((&told["expected"], &told["low"]), (&sum(month().days()).to_string().into(), &told["high"]));
-    let so_far = sum(Period::of(month().first, today() + 1.day(), &Zone::utc()).expect("days").days());
+    let so_far = sum(Period::of(month().first, today() + 1.day(), &zone()).expect("days").days());
     assert_eq!(told["so_far"], so_far.to_string());
     let next = next_month(today()).expect("a month");
-    let of_next = Period::month(next, &Zone::utc()).expect("a month");
+    let of_next = Period::month(next, &zone()).expect("a month");
     let told = books.usage(&["forecast", "-j", &next.strftime("%Y-%m").to_string()]).run().exits(0).json();
     assert_eq!((&told["so_far"], &told["expected"]), (&"0".into(), &sum(of_next.days()).to_string().into()));
     let page = books.usage(&["forecast", "week"]).env("COLUMNS", "60").run().exits(0);
@@ -159,7 +170,7 @@ fn a_forecast_says_when_a_monthly_budget_is_passed_and_what_it_leaves_out() {
     let mut ledger = books.open();
     books.spend(&mut ledger, now_ms() - 2, None, &NewCall::default());
     let open = books.reserve(&mut ledger, now_ms() - 1, &NewCall::default());
-    let so_far = sum(Period::of(month().first, today() + 1.day(), &Zone::utc()).expect("days").days());
+    let so_far = sum(Period::of(month().first, today() + 1.day(), &zone()).expect("days").days());
     let tomorrow = today() + 1.day();
     // With what the open call holds it is passed on half of tomorrow's spend.
     let limit = so_far.picos + 7 * CENT + cost(tomorrow).picos / 2;
@@ -198,7 +209,7 @@ fn a_backtest_sets_the_forecast_beside_the_run_rate() {
     let mut books = Books::new();
     let mut ledger = books.open();
     let mut level = CENT;
-    for day in Period::of(month().first - 8.months(), today(), &Zone::utc()).expect("days").days() {
+    for day in Period::of(month().first - 8.months(), today(), &zone()).expect("days").days() {
         level = if day.day() == 1 { level * 3 / 2 } else { level };
         books.spend(&mut ledger, beginning(day), Some(Usd::from_picos(level)), &NewCall::default());
     }
@@ -214,7 +225,7 @@ fn a_backtest_sets_the_forecast_beside_the_run_rate() {
 fn a_budget_of_a_model_is_foretold_from_that_models_calls() {
     let mut books = Books::new();
     let mut ledger = books.open();
-    for day in Period::of(today() - 30.days(), today() + 1.day(), &Zone::utc()).expect("days").days() {
+    for day in Period::of(today() - 30.days(), today() + 1.day(), &zone()).expect("days").days() {
         let region = NewCall { region: Some("eu-west-1".into()), ..NewCall::default() };
         books.spend(&mut ledger, beginning(day), Some(Usd::from_picos(CENT)), &region);
         books.spend(&mut ledger, beginning(day), Some(Usd::from_picos(5 * CENT)), &NewCall::default());
@@ -259,7 +270,7 @@ fn what_was_imported_is_spend_but_counts_towards_no_budget() {
 fn budgets_come_with_the_most_urgent_first_at_any_width() {
     let books = Books::weekly(70);
     let mut ledger = books.open();
-    let month_so_far = sum(Period::of(month().first, today() + 1.day(), &Zone::utc()).expect("days").days());
+    let month_so_far = sum(Period::of(month().first, today() + 1.day(), &zone()).expect("days").days());
     for (name, limit, window) in [
         ("roomy", month_so_far.picos * 1_000, "month"),
         ("over", month_so_far.picos - CENT, "month"),
@@ -306,8 +317,7 @@ fn a_status_line_is_one_line_of_what_was_asked_for() {
         format!("{}|{}|2|0|$2.50|$2.50|$2.50|openai/gpt-x\n", text(of_today.picos + 250 * CENT), text(yesterday.picos));
     plain.env("LLMX_PROJECT", "pay").run().exits(0).stays_quiet().prints(&line);
     books.spend(&mut ledger, now_ms() - 1, None, &NewCall::default());
-    let month =
-        sum(Period::of(month().first, today() + 1.day(), &Zone::utc()).expect("days").days()).picos + 250 * CENT;
+    let month = sum(Period::of(month().first, today() + 1.day(), &zone()).expect("days").days()).picos + 250 * CENT;
     let amounts = format!("{}+ today · {}+ month", text(of_today.picos + 250 * CENT), text(month));
     books.usage(&["statusline"]).run().exits(0).prints(&format!("{amounts}\n"));
     ledger.set_budget(&budget("eng-a", Usd::from_picos(month * 2), "month"), now_ms()).expect("set");
