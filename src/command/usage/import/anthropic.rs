@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::row::{Found, Kind, Row, Take, count, instant, instant_of, number_of, set_some, text};
+use super::row::{Found, Kind, Row, Take, count, hand, instant, instant_of, number_of, set_some, text};
 use super::stream::{self, Record};
 use crate::domain::failure::Failure;
 use crate::domain::money::Usd;
@@ -68,7 +68,7 @@ fn buckets(path: &Path, read: ReadResult, take: Take<'_>) -> Result<(), Failure>
         };
         for result in results {
             let found = read(result).map(|row| row.map(|row| within(row, from, to)));
-            handed(found, number, take)?;
+            hand(found, number, take)?;
         }
         Ok(())
     })
@@ -82,16 +82,8 @@ fn table(path: &Path, read: ReadRecord, take: Take<'_>) -> Result<(), Failure> {
             let row = read(&record)?;
             Ok(row.map(|row| Row { cut: CONSOLE, ..within(row, from, from + DAY_MS) }))
         });
-        handed(found, line, take)
+        hand(found, line, take)
     })
-}
-
-fn handed(found: Result<Option<Row>, String>, number: u64, take: Take<'_>) -> Result<(), Failure> {
-    match found {
-        Ok(None) => Ok(()),
-        Ok(Some(row)) => take(Found::Row(Box::new(row))),
-        Err(why) => take(Found::Broken(number, why)),
-    }
 }
 
 /// The row in its time, which is a part of what makes it one.

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::exported::Booked;
 use super::report::{Counts, Problem, Report};
-use super::row::{Found, Kind, Row};
+use super::row::{Booked, Found, Kind, Row};
 use crate::command::labels::{found, git_root};
 use crate::domain::bill::{Basis, Bill, Outcome};
 use crate::domain::failure::Failure;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::row::{COUNT_MAX, Found, Row, Take, instant, no_json, set_some, take_out};
+use super::row::{COUNT_MAX, Row, Take, hand, instant, no_json, set_some, take_out};
 use super::stream;
 use crate::domain::failure::Failure;
 use crate::domain::usage::{Meter, Usage};
@@ -157,11 +157,9 @@ struct Session {
 pub fn read(path: &Path, take: Take<'_>) -> Result<(), Failure> {
     let mut session = Session { id: named_in(path), ..Session::default() };
     session.owner.clone_from(&session.id);
-    stream::lines(path, |number, line| match line.map(|line| session.line(line)) {
-        None => take(Found::Broken(number, "the line is too long".into())),
-        Some(Err(why)) => take(Found::Broken(number, why)),
-        Some(Ok(None)) => Ok(()),
-        Some(Ok(Some(row))) => take(Found::Row(Box::new(row))),
+    stream::lines(path, |number, line| {
+        let found = line.map_or_else(|| Err("the line is too long".into()), |line| session.line(line));
+        hand(found, number, take)
     })
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::row::{Found, Take, instant, no_json, number_of};
+use super::row::{Booked, Found, Take, instant, no_json, number_of};
 use super::{anthropic, claude_code, codex, litellm, llm, openai, stream};
 use crate::command::labels;
 use crate::domain::bill::Basis;
@@ -39,16 +39,6 @@ const BASES: [Basis; 8] = [
     Basis::Unpriced,
     Basis::Nothing,
 ];
-
-/// A call of other books, with its price.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Booked {
-    pub call: ToImport,
-    /// It has not ended.
-    pub open: bool,
-    /// A later proof took the place of what was booked first.
-    pub corrected: bool,
-}
 
 /// # Errors
 /// Where the file cannot be read, or what `take` returns.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::row::{Found, Kind, Row, Take, count, instant_of, set_some, take_out, text};
+use super::row::{Found, Kind, Row, Take, count, hand, instant_of, set_some, take_out, text};
 use super::stream::{self, Record};
 use crate::domain::failure::Failure;
 use crate::domain::money::Usd;
@@ -65,7 +65,7 @@ fn buckets(path: &Path, read: ReadResult, take: Take<'_>) -> Result<(), Failure>
                 Some((outer, inner)) => result[outer][inner].clone(),
                 None => result[name].clone(),
             };
-            handed(read(&field, from, to), number, take)?;
+            hand(read(&field, from, to), number, take)?;
         }
         Ok(())
     })
@@ -81,16 +81,8 @@ fn table(path: &Path, read: ReadResult, take: Take<'_>) -> Result<(), Failure> {
             };
             read(&field, from, to)
         });
-        handed(found, line, take)
+        hand(found, line, take)
     })
-}
-
-fn handed(found: Result<Option<Row>, String>, number: u64, take: Take<'_>) -> Result<(), Failure> {
-    match found {
-        Ok(None) => Ok(()),
-        Ok(Some(row)) => take(Found::Row(Box::new(row))),
-        Err(why) => take(Found::Broken(number, why)),
-    }
 }
 
 /// What is grouped by, as far as it is.

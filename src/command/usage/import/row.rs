@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::exported::Booked;
 use crate::domain::failure::Failure;
 use crate::domain::usage::{Meter, Usage};
+use crate::ledger::ToImport;
 use crate::pricing::Moment;
 
 /// What a row is about.
@@ -58,6 +58,16 @@ pub struct Row {
     pub growing: bool,
 }
 
+/// A call of other books, with its price.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Booked {
+    pub call: ToImport,
+    /// It has not ended.
+    pub open: bool,
+    /// A later proof took the place of what was booked first.
+    pub corrected: bool,
+}
+
 /// What a reader finds in a file.
 #[derive(Debug)]
 pub enum Found {
@@ -70,6 +80,18 @@ pub enum Found {
 
 /// Where a reader hands over what it finds.
 pub type Take<'a> = &'a mut dyn FnMut(Found) -> Result<(), Failure>;
+
+/// Hands over what became of the line or row with this number; `None`: nothing was used there.
+///
+/// # Errors
+/// What `take` returns.
+pub fn hand(found: Result<Option<Row>, String>, number: u64, take: Take<'_>) -> Result<(), Failure> {
+    match found {
+        Ok(None) => Ok(()),
+        Ok(Some(row)) => take(Found::Row(Box::new(row))),
+        Err(why) => take(Found::Broken(number, why)),
+    }
+}
 
 /// 10000-01-01 00:00 UTC: no source dates anything so late.
 pub const YEAR_10000_MS: i64 = 253_402_300_800_000;
