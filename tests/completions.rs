@@ -220,14 +220,15 @@ fn bash_is_given_what_it_replaces_and_nothing_that_it_would_run() {
 
 #[cfg(unix)]
 mod before_a_person {
-    use std::io::{Read as _, Write as _};
+    use std::io::Write as _;
     use std::num::NonZeroU16;
     use std::process::Child;
     use std::sync::Arc;
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::Receiver;
 
     use super::common::binary::Llmx;
     use super::common::server::PATIENCE;
+    use super::common::sitting::pieces;
     use super::{CONFIG, scripts};
     use pty_process::blocking::{Command, Pty};
     use vt100::Parser;
@@ -282,15 +283,7 @@ mod before_a_person {
                 .expect("the shell starts");
             let size = |count: u16| NonZeroU16::new(count).expect("not zero");
             let pty = Arc::new(pty);
-            let (sender, pieces) = channel();
-            let reading = Arc::clone(&pty);
-            std::thread::spawn(move || {
-                let mut piece = [0; 64 << 10];
-                while let Ok(count) = (&*reading).read(&mut piece)
-                    && count > 0
-                    && sender.send(piece[..count].to_vec()).is_ok()
-                {}
-            });
+            let pieces = pieces(&pty);
             let mut shell =
                 Shell { pty, child, pieces, parser: Parser::new(size(ROWS), size(COLUMNS), 0), _folder: folder };
             shell.type_in(&format!("{set_up}\n"));

@@ -8,11 +8,12 @@ use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use common::binary::{CANARY, KEY, Llmx};
 use common::bodies::{CHAT_USAGE, DONE, chat_stream, chunk, says};
 use common::server::{PATIENCE, Script, Server};
+use common::sitting::pieces;
 use pty_process::blocking::{Command, Pty};
 use serde_json::json;
 use vt100::{Callbacks, MouseProtocolMode, Parser, Screen};
@@ -67,16 +68,7 @@ fn sit_with(llmx: Llmx, columns: u16, pipe: Pipe) -> Sitting {
     };
     let child = sat.current_dir(folder.path()).spawn(pts).expect("the binary starts");
     let pty = Arc::new(pty);
-    let (sender, pieces) = channel();
-    let reading = Arc::clone(&pty);
-    std::thread::spawn(move || {
-        let mut piece = [0; 64 << 10];
-        // The end of a pseudo-terminal is an error on Linux.
-        while let Ok(count) = (&*reading).read(&mut piece)
-            && count > 0
-            && sender.send(piece[..count].to_vec()).is_ok()
-        {}
-    });
+    let pieces = pieces(&pty);
     Sitting { pty, child, pieces, bytes: Vec::new(), columns, _folder: folder }
 }
 

@@ -6,6 +6,8 @@
 pub mod binary;
 pub mod bodies;
 pub mod server;
+#[cfg(unix)]
+pub mod sitting;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,134 +1,30 @@
 //! A comparison before a person: through a pseudo-terminal, with a screen that shows what really stands there.
 
-use std::io::{Read as _, Write as _};
-use std::num::NonZeroU16;
-use std::process::Child;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-
-use pty_process::blocking::{Command, Pty};
 use regex::Regex;
-use vt100::Parser;
 
-use super::common::binary::{CANARY, Llmx};
-use super::common::server::{PATIENCE, Script, Server};
+use super::common::binary::Llmx;
+use super::common::server::{Script, Server};
+use super::common::sitting::{self, Seen, Sitting};
 use super::{Books, says, stops, unauthorized, whole};
 
-const ROWS: u16 = 40;
-
-/// Someone who sits before the terminal.
-struct Sitting {
-    pty: Arc<Pty>,
-    child: Child,
-    pieces: Receiver<Vec<u8>>,
-    bytes: Vec<u8>,
-    parser: Parser,
-    _folder: tempfile::TempDir,
-}
-
 fn sit(llmx: Llmx, columns: u16) -> Sitting {
-    let (command, folder) = llmx.into_parts();
-    let (pty, pts) = pty_process::blocking::open().expect("a pseudo-terminal");
-    pty.resize(pty_process::Size::new(ROWS, columns)).expect("has a size");
-    let environment = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    let mut sat = Command::new(command.get_program()).args(command.get_args()).env_clear().envs(environment);
-    if command.get_envs().all(|(name, _)| name != "TERM") {
-        sat = sat.env("TERM", "xterm-256color");
-    }
-    let child = sat.current_dir(folder.path()).spawn(pts).expect("the binary starts");
-    let pty = Arc::new(pty);
-    let (sender, pieces) = channel();
-    let reading = Arc::clone(&pty);
-    std::thread::spawn(move || {
-        let mut piece = [0; 64 << 10];
-        // The end of a pseudo-terminal is an error on Linux.
-        while let Ok(count) = (&*reading).read(&mut piece)
-            && count > 0
-            && sender.send(piece[..count].to_vec()).is_ok()
-        {}
-    });
-    let parser = Parser::new(size(ROWS), size(columns), 0);
-    Sitting { pty, child, pieces, bytes: Vec::new(), parser, _folder: folder }
+    sitting::sit(llmx, 40, columns)
 }
 
-fn size(count: u16) -> NonZeroU16 {
-    NonZeroU16::new(count).expect("not zero")
-}
-
-impl Sitting {
-    fn take(&mut self, piece: &[u8]) {
-        self.parser.process(piece);
-        self.bytes.extend(piece);
+/// The screen without what differs from run to run: times, speeds, who was fastest, and the group's id.
+fn settled(seen: &Seen) -> String {
+    let mut text = seen.text();
+    for (pattern, instead) in [
+        (r"\d+\.\d\ds +(\d+|–) ", "#s # "),
+        (r"\d+\.\d\ds", "#s"),
+        (r"logs show [0-9a-f]{8}", "logs show #"),
+        (r" +(fastest|fast)\b,?", " "),
+        (r"(?m) +(first|total|tok/s|in|out|cost|status|ok|–|#)", " $1"),
+        (r"(?m) +$", ""),
+    ] {
+        text = Regex::new(pattern).expect("a pattern").replace_all(&text, instead).into_owned();
     }
-
-    /// Waits until this stands on the screen.
-    #[track_caller]
-    fn await_screen(&mut self, holds: impl Fn(&str) -> bool) {
-        while !holds(&self.parser.screen().contents()) {
-            match self.pieces.recv_timeout(PATIENCE) {
-                Ok(piece) => self.take(&piece),
-                Err(_) => panic!("it never came; the screen: {}", self.parser.screen().contents()),
-            }
-        }
-    }
-
-    fn resize(&mut self, rows: u16, columns: u16) {
-        self.pty.resize(pty_process::Size::new(rows, columns)).expect("has a size");
-        self.parser.screen_mut().set_size(size(rows), size(columns));
-    }
-
-    fn type_in(&self, keys: &[u8]) {
-        (&*self.pty).write_all(keys).expect("typed");
-    }
-
-    /// The lines that stand there when it is over.
-    #[track_caller]
-    fn exits(mut self, code: i32) -> Seen {
-        let ended = loop {
-            match self.pieces.recv_timeout(PATIENCE) {
-                Ok(piece) => self.take(&piece),
-                Err(RecvTimeoutError::Disconnected) => break true,
-                Err(RecvTimeoutError::Timeout) => break false,
-            }
-        };
-        if !ended {
-            let _ = self.child.kill();
-        }
-        let exit = self.child.wait().expect("waited for").code();
-        let bytes = String::from_utf8_lossy(&self.bytes).into_owned();
-        assert!(ended && exit == Some(code), "{exit:?}: {bytes}");
-        assert!(!bytes.contains(CANARY) && !bytes.contains("panicked"), "{bytes}");
-        let screen = self.parser.screen();
-        assert!(!screen.alternate_screen() && !screen.hide_cursor(), "the terminal is not given back");
-        Seen { lines: screen.contents().lines().map(|line| line.trim_end().to_owned()).collect(), bytes }
-    }
-}
-
-struct Seen {
-    lines: Vec<String>,
-    bytes: String,
-}
-
-impl Seen {
-    fn text(&self) -> String {
-        self.lines.join("\n")
-    }
-
-    /// The screen without what differs from run to run: times, speeds, who was fastest, and the group's id.
-    fn settled(&self) -> String {
-        let mut text = self.text();
-        for (pattern, instead) in [
-            (r"\d+\.\d\ds +(\d+|–) ", "#s # "),
-            (r"\d+\.\d\ds", "#s"),
-            (r"logs show [0-9a-f]{8}", "logs show #"),
-            (r" +(fastest|fast)\b,?", " "),
-            (r"(?m) +(first|total|tok/s|in|out|cost|status|ok|–|#)", " $1"),
-            (r"(?m) +$", ""),
-        ] {
-            text = Regex::new(pattern).expect("a pattern").replace_all(&text, instead).into_owned();
-        }
-        text
-    }
+    text
 }
 
 const TREE: &str = "Use a B-tree index when you need range scans or ORDER BY on the indexed column.\n\n  CREATE INDEX ON orders (created_at);\n";
@@ -141,7 +37,7 @@ fn answers_stand_side_by_side_at_each_width() {
     let all: Vec<&Server> = servers.iter().collect();
     for columns in [80, 120, 200] {
         let seen = sit(Books::new().compare(&all, &["Which index?"]), columns).exits(9);
-        insta::assert_snapshot!(format!("at_{columns}_columns"), seen.settled());
+        insta::assert_snapshot!(format!("at_{columns}_columns"), settled(&seen));
     }
 }
 
