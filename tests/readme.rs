@@ -62,10 +62,10 @@ const SPENT: &[&str] = &[
 const IMPORTED: &[(&str, &str)] = &[
     ("~/.claude/projects/shop/session.jsonl", "claude_code.jsonl"),
     ("~/.codex/sessions/rollout-2026-11-19T08-00-00-01a1f2d1-d400-7000-8000-000000000001.jsonl", CODEX),
-    ("~/work/spend_logs.csv", "litellm.csv"),
-    ("~/work/usage.json", "openai_usage.json"),
-    ("~/work/costs.csv", "openai_costs.csv"),
-    ("~/work/exports/usage.json", "anthropic_usage.json"),
+    ("~/desk/spend_logs.csv", "litellm.csv"),
+    ("~/desk/usage.json", "openai_usage.json"),
+    ("~/desk/costs.csv", "openai_costs.csv"),
+    ("~/desk/exports/usage.json", "anthropic_usage.json"),
 ];
 const CODEX: &str = "rollout-2026-11-19T08-00-00-01a1f2d1-d400-7000-8000-000000000001.jsonl";
 const PROFILES: &str = "[dev]\naws_access_key_id = AKIDDEV\naws_secret_access_key = CANARY-of-dev\n\
@@ -82,15 +82,15 @@ struct Home {
 impl Home {
     fn new() -> Home {
         let home = Home { folder: tempfile::tempdir().expect("a folder"), peer: Peer::new() };
-        std::fs::create_dir_all(home.work()).expect("made");
+        std::fs::create_dir_all(home.desk()).expect("made");
         let (bin, binary) = (home.path("bin"), env!("CARGO_BIN_EXE_llmx"));
         std::fs::create_dir_all(&bin).expect("made");
         std::os::unix::fs::symlink(binary, bin.join("llmx")).expect("linked");
         home.write("~/.config/llmx/config.toml", FAST);
         home.run("git init -q && echo '// a change' > main.rs && git add -N main.rs").exits(0);
         // What is the reader's own.
-        home.write("~/work/notes.txt", "Ask for the bill.");
-        home.write("~/work/usage.jsonl", USAGE);
+        home.write("~/desk/notes.txt", "Ask for the bill.");
+        home.write("~/desk/usage.jsonl", USAGE);
         home.write("~/.aws/credentials", PROFILES);
         for (name, fixture) in IMPORTED {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import").join(fixture);
@@ -109,7 +109,7 @@ impl Home {
             format!("chatcmpl-before-{ago:020},0.5,1500,1000,500,{at},{at},gpt-4o-mini,openai,success")
         });
         let log = [head.to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join("\n");
-        self.write("~/work/before.csv", &log);
+        self.write("~/desk/before.csv", &log);
         self.run("llmx usage import before.csv && rm before.csv").exits(0);
     }
 
@@ -117,8 +117,8 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    fn work(&self) -> PathBuf {
-        self.path("work")
+    fn desk(&self) -> PathBuf {
+        self.path("desk")
     }
 
     /// Adds to a file of the home.
@@ -142,7 +142,7 @@ impl Home {
             .env("PATH", format!("{}:{found}", self.path("bin").display()))
             // Whatever is not asked on this machine must fail.
             .env("HTTPS_PROXY", "http://127.0.0.1:9")
-            .within(&self.work());
+            .within(&self.desk());
         for (name, value) in self.peer.environment() {
             shell = shell.env(name, value);
         }

@@ -33,7 +33,7 @@ pub fn write(folder: &Path, answers: i64) -> io::Result<Tokens> {
             let [input, output, written, read] = [3 + n % 40, 20 + n * 7 % 900, n * 13 % 2_000, n * 31 % 60_000];
             sums = [sums[0] + input, sums[1] + output, sums[2] + written, sums[3] + read];
             let head = format!(
-                r#"{{"parentUuid":"u{}","isSidechain":false,"userType":"external","cwd":"/home/ann/work/project-{}","sessionId":"{id}","version":"1.0.40","gitBranch":"main","type":"assistant""#,
+                r#"{{"parentUuid":"u{}","isSidechain":false,"userType":"external","cwd":"/home/ann/src/project-{}","sessionId":"{id}","version":"1.0.40","gitBranch":"main","type":"assistant""#,
                 n - 1,
                 session % 8
             );
