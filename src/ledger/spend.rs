@@ -324,10 +324,12 @@ fn from_days(
     }
     // What has no value of the facet is what all calls are more than those that have one.
     let mut others = Quick::default();
-    days::each(db, zone, 0, &question.period, |kept| {
-        others.insert((kept.day, kept.place), kept);
-        Ok(())
-    })?;
+    if sheet.lets(none) {
+        days::each(db, zone, 0, &question.period, |kept| {
+            others.insert((kept.day, kept.place), kept);
+            Ok(())
+        })?;
+    }
     if let Some(facet) = days::text_number(db, facet)? {
         days::each(db, zone, facet, &question.period, |kept| {
             if let Some(rest) = others.get_mut(&(kept.day, kept.place)) {
@@ -372,8 +374,7 @@ impl Sheet<'_> {
                     text if text.is_empty() => self.none.to_owned(),
                     text => text,
                 };
-                let mut clauses = self.question.filter.clauses.iter().filter(|clause| !is_of_place(clause));
-                let value = clauses.all(|clause| clause.fits(&[&text])).then(|| adding.number(&text));
+                let value = self.lets(&text).then(|| adding.number(&text));
                 self.values.insert(kept.value, value);
                 value
             }
@@ -392,6 +393,11 @@ impl Sheet<'_> {
         adding.total = adding.total.plus(tally);
         adding.add(&judged.key, tally, judged.price);
         Ok(())
+    }
+
+    /// Whether the filter lets a value of the facet through.
+    fn lets(&self, text: &str) -> bool {
+        self.question.filter.clauses.iter().filter(|clause| !is_of_place(clause)).all(|clause| clause.fits(&[text]))
     }
 }
 
