@@ -280,6 +280,62 @@ mod max_cost {
     }
 }
 
+/// A provider that charges for more than it was asked for.
+mod bound {
+    use super::{Books, DONE, Script, Server, event, json, never};
+
+    /// An answer of gpt-4o-mini that counts so many tokens of output, and 7 of input.
+    fn long(output: u64) -> Script {
+        let answer = event(&json!({"model": "gpt-4o-mini-2024-07-18",
+            "choices": [{"index": 0, "delta": {"content": "fine"}, "finish_reason": "stop"}]}));
+        let usage = json!({"prompt_tokens": 7, "completion_tokens": output, "total_tokens": 7 + output});
+        Script::stream(format!("{answer}{}{DONE}", event(&json!({"choices": [], "usage": usage}))))
+    }
+
+    #[test]
+    fn an_answer_beyond_its_cap_is_booked_as_it_is_and_told() {
+        let (server, books) = (Server::new(long(50_000)), Books::new());
+        books.llmx(&["budget", "set", "small", "0.02/day"]).run().exits(0);
+        let done = books.ask(&server, &never(), &["--max-tokens", "10", "-j"]).run().exits(0);
+        let object = done.json();
+        // 7 × $0.15 and 50,000 × $0.6 for a million; what was held has room for ten tokens of output.
+        assert_eq!(object["cost"]["usd"], "0.03000105");
+        let told = object["notes"][0].as_str().expect("a note");
+        assert!(told.starts_with("bound violated: it cost $0.03000105 where at most $0.0"), "{told}");
+        assert!(told.ends_with("was held; 50000 tokens of output came where 10 were asked for"), "{told}");
+        done.says(&["llmx: bound violated: it cost $0.03000105"]);
+
+        let shown = books.llmx(&["logs", "show", object["id"].as_str().expect("an id")]).run().exits(0);
+        assert!(shown.text().contains("  bound violated: it cost $0.03000105"), "{}", shown.text());
+        let status = books.llmx(&["budget", "status", "-j"]).run().exits(0).json();
+        let excess = &status["budgets"][0]["excesses"][0];
+        assert_eq!((&excess["call"], &excess["counts_usd"]), (&object["id"], &json!("0.03000105")), "{status}");
+        let status = books.llmx(&["budget", "status"]).run().exits(0);
+        assert!(status.text().contains(" was held (bound violated)\n"), "{}", status.text());
+        let refused = books.ask(&server, &never(), &[]).run().exits(8);
+        refused.says(&["over by $0.01000105", "nothing was sent"]);
+        books.are_whole();
+    }
+
+    #[test]
+    fn a_lowered_cap_is_the_bound_that_is_held_against_the_answer() {
+        let (server, books) = (Server::new(long(1_700)), Books::new());
+        books.llmx(&["budget", "set", "small", "0.001/day"]).run().exits(0);
+        let done = books.ask(&server, &never(), &["-j"]).run().exits(0);
+        let told = done.json()["notes"][0].as_str().expect("a note").to_owned();
+        let body = server.request().json();
+        let cap = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64()).expect("a cap");
+        assert!(told.ends_with(&format!("1700 tokens of output came where {cap} were asked for")), "{told}");
+    }
+
+    #[test]
+    fn what_was_held_and_what_it_cost_may_be_the_same() {
+        let (server, books) = (Server::new(long(10)), Books::new());
+        let object = books.ask(&server, &never(), &["--max-tokens", "10", "-j"]).run().exits(0).json();
+        assert_eq!(object["notes"], json!([]), "{object}");
+    }
+}
+
 /// What `-P` lays over a request is in what is quoted, or the request is not sent.
 mod laid_over {
     use super::{Books, Server, Value, counted, json, never};

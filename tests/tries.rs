@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use llmx::call::{Call, Caller, Guard, News, Persistence, Target};
-use llmx::domain::chat::{ChatRequest, Message, Part, Role};
+use llmx::domain::bill::Quote;
+use llmx::domain::budget::Claim;
+use llmx::domain::chat::{ChatEvent, ChatRequest, Message, Part, Role};
 use llmx::domain::failure::{ErrorClass, Failure};
 use llmx::domain::model::{ModelFacts, ModelName};
-use llmx::domain::record::Record;
+use llmx::domain::record::{NewCall, Record};
 use llmx::domain::report::{CallReport, Stop};
 use llmx::ledger::{Ledger, LogFilter, Patience};
 use llmx::pricing::Prices;
@@ -43,6 +45,8 @@ struct Plan<'a> {
     total: Option<Duration>,
     limits: Limits,
     stop_after: Option<Duration>,
+    /// The latest call in the books was opened so many milliseconds after this one begins.
+    clock_behind_ms: Option<i64>,
 }
 
 async fn call(plan: Plan<'_>) -> Story {
@@ -63,6 +67,11 @@ async fn call(plan: Plan<'_>) -> Story {
     let ledger = Mutex::new(Ledger::open(&folder.path().join("ledger.db"), Patience::default()).expect("opens"));
     let message = Message { role: Role::User, parts: vec![Part::Text("say it".into())] };
     let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+    if let Some(ahead_ms) = plan.clock_behind_ms {
+        let (quote, call) = (Quote::default(), NewCall { id: "later".into(), ..NewCall::default() });
+        let claim = Claim { budgets: &[], quote: &quote, cap: None, floor: None, purse: None };
+        ledger.lock().expect("whole").admit(&call, &claim, NOON + ahead_ms).expect("booked");
+    }
     let began = Instant::now();
     let now = move || NOON + i64::try_from(began.elapsed().as_millis()).expect("short");
     let mut news = Vec::new();
@@ -83,7 +92,10 @@ async fn call(plan: Plan<'_>) -> Story {
     .run(
         &mut |heard| {
             match heard {
-                News::Events(_) => {}
+                News::Events(events) => news.extend(events.iter().filter_map(|event| match event {
+                    ChatEvent::Note(note) => Some(note.clone()),
+                    _ => None,
+                })),
                 News::Again { attempt, .. } => news.push(format!("again {attempt}")),
                 News::Instead { to, .. } => news.push(format!("instead {to}")),
                 News::Clipped { to, .. } => news.push(format!("clipped {to}")),
@@ -196,4 +208,19 @@ async fn a_stop_during_a_wait_ends_the_call_at_once() {
     if story.report().stopped.is_some() {
         assert!(story.took <= Duration::from_millis(2) && story.rows.len() <= 3, "{:?}", story.took);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_went_back_is_said_before_the_answer_and_booked() {
+    let story = call(Plan { models: &["echo"], clock_behind_ms: Some(7_200_000), ..Plan::default() }).await;
+    let told = ["the clock is 7200 s behind the latest call in the ledger: that one's time is booked"];
+    assert_eq!(story.news, told);
+    assert_eq!(story.report().answer.notes, told);
+    let settled = story.rows[1].settled.as_ref().expect("settled");
+    assert_eq!(
+        (story.rows[1].opened_ms, settled.settlement.notes.as_slice()),
+        (NOON + 7_200_000, &told.map(str::to_owned)[..])
+    );
+    let right = call(Plan { models: &["echo"], clock_behind_ms: Some(59_000), ..Plan::default() }).await;
+    assert_eq!(right.news, Vec::<String>::new(), "two processes that started together");
 }

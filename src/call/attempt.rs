@@ -67,14 +67,16 @@ impl Attempt<'_, '_> {
         let clipped_from = reservation.cap().and(draft.output_max.or(prepared.quote.output_cap));
         if let (Some(cap), Some(from)) = (reservation.cap(), clipped_from) {
             prepared.request.settings.max_tokens = u32::try_from(cap).ok();
-            prepared.quote.ceiling = reservation.ceiling();
+            prepared.quote.lower(cap, reservation.ceiling());
             show(News::Clipped { from, to: cap });
         }
 
         // Calls that are made together are all reserved before any of them is sent, and none waits on its clock for the others.
         tokio::task::yield_now().await;
         let mut meter = Meter::begin();
-        meter.answer.notes.extend(reservation.warning().map(str::to_owned));
+        if let Some(warning) = reservation.warning() {
+            meter.remark(warning.to_owned(), show);
+        }
         let mut head = None;
         let held = reservation.ceiling();
         let departure = Departure::default();
@@ -83,6 +85,9 @@ impl Attempt<'_, '_> {
         trace::finished(&meter.answer, failure.as_ref(), stopped, meter.began.elapsed());
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, departure.left());
         let bill = self.bill(&meter.answer, &outcome, &prepared);
+        if let Some(breach) = bill.breach(&prepared.quote) {
+            meter.remark(breach, show);
+        }
         let total_ms = millis(meter.began.elapsed());
         let Head { request_id, redactor } = head.unwrap_or_default();
         let timing =

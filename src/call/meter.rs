@@ -43,6 +43,11 @@ impl Meter {
         read
     }
 
+    /// Keeps and shows what llmx itself has to say of the call.
+    pub fn remark(&mut self, sentence: String, show: &mut Show<'_>) {
+        self.take(&mut vec![ChatEvent::Note(sentence)], show);
+    }
+
     /// The provider bills on after we stop reading: waits a moment for the final usage, and shows nothing more.
     /// `events`: what had been read and not been shown yet when the stop came.
     pub async fn drain(&mut self, arriving: &mut Arriving, mut events: Vec<ChatEvent>, limit: Duration) {

@@ -87,6 +87,37 @@ impl Bill {
     pub fn of(basis: Basis, total: Option<Usd>) -> Bill {
         Bill { basis, total, at_most: None, table: None, lines: Vec::new(), price: None, notes: Vec::new() }
     }
+
+    /// That the call cost more than its quote said it could, and what broke the bound: only a provider can bring that
+    /// about, by giving more than it was asked for or by charging for what the price table does not know. `None`: the bound
+    /// held, or there was none.
+    #[must_use]
+    pub fn breach(&self, quote: &Quote) -> Option<String> {
+        let (total, ceiling) = (self.total?, quote.ceiling?);
+        if total <= ceiling {
+            return None;
+        }
+        let sum = |of: fn(Meter) -> bool| -> u64 {
+            let counted = self.lines.iter().filter(|line| of(line.meter)).map(|line| line.quantity);
+            counted.fold(0, u64::saturating_add)
+        };
+        let (prompt, answer) = (sum(Meter::is_prompt), sum(Meter::is_answer));
+        let apart = self.lines.iter().find(|line| !line.meter.is_prompt() && !line.meter.is_answer());
+        let why = match (quote.output_bound, apart) {
+            (Some(bound), _) if answer > bound => {
+                format!("{answer} tokens of output came where {bound} were asked for")
+            }
+            _ if prompt > quote.input_bound => {
+                format!("{prompt} tokens of input were counted where {} are possible", quote.input_bound)
+            }
+            (_, Some(line)) => format!("{} × {} was not foreseen", line.quantity, line.meter.key()),
+            (_, None) if self.basis == Basis::Reported => {
+                "the provider's own charge is above the price table".to_owned()
+            }
+            (_, None) => "its rates are dearer than those of the model that was asked".to_owned(),
+        };
+        Some(format!("bound violated: it cost ${total} where at most ${ceiling} was held; {why}"))
+    }
 }
 
 /// One line of a bill: quantity × rate.
@@ -137,6 +168,13 @@ pub struct Quote {
 }
 
 impl Quote {
+    /// Follows a lower output cap, in tokens, and the ceiling that it leaves.
+    pub fn lower(&mut self, cap: u64, ceiling: Option<Usd>) {
+        let times = self.output_bound.zip(self.output_cap).and_then(|(bound, cap)| bound.checked_div(cap)).unwrap_or(1);
+        (self.output_cap, self.output_bound) = (Some(cap), Some(cap.saturating_mul(times.max(1))));
+        self.ceiling = ceiling;
+    }
+
     /// The highest output cap, in tokens, with which a call that asks for `cap` costs at most `room`, and its ceiling.
     /// `None` where not even its prompt fits, or where the ceiling is not known.
     #[must_use]

@@ -173,6 +173,19 @@ pub fn percent(part: Usd, whole: Usd) -> Option<u64> {
     hundredfold.checked_div(i128::from(whole.picos)).and_then(|percent| u64::try_from(percent).ok())
 }
 
+/// A call that counts more than was held for it when a budget admitted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// Our id of the call.
+    pub id: String,
+    /// What was held for it.
+    pub ceiling: Usd,
+    /// What it counts now.
+    pub counts: Usd,
+    /// A correction made it so; else the bound of the call did not hold.
+    pub corrected: bool,
+}
+
 /// A call that was not sent because a budget did not admit it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -84,6 +84,12 @@ impl Meter {
         )
     }
 
+    /// Whether it counts tokens that were generated.
+    #[must_use]
+    pub fn is_answer(self) -> bool {
+        matches!(self, Meter::Output | Meter::AudioOut | Meter::ImageOut | Meter::ReasoningOut)
+    }
+
     /// Its key in `pricing.toml` (fees without the `fees.` before them).
     #[must_use]
     pub fn key(self) -> &'static str {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, named_params, pa
 
 use super::error::LedgerError;
 use super::terms;
-use crate::domain::budget::{Account, Budget, OnUnknownPrice, Standing};
+use crate::domain::budget::{Account, Budget, Excess, OnUnknownPrice, Standing};
 use crate::domain::money::Usd;
 use crate::domain::record::NewCall;
 use crate::domain::window::{Span, Window, Zone};
@@ -314,6 +314,30 @@ fn counted(db: &Connection, account: &Account, span: Span) -> Result<Sums> {
         }
     }
     Ok(sums)
+}
+
+/// The calls of a period that count more than their ceilings; `hard`: as a hard budget counts them.
+pub(super) fn excesses(db: &Connection, account: &Account, span: Span, hard: bool) -> Result<Vec<Excess>> {
+    let mut found = Vec::new();
+    let mut find = db.prepare_cached(concat!(
+        shares!(),
+        " WHERE c.source IS NULL AND c.opened_ms >= ?1 AND c.opened_ms < ?2 AND s.call IS NOT NULL
+            AND max(coalesce(k.total_picos, s.total_picos, 0), coalesce(k.total_picos, s.at_most_picos, 0)) > c.ceiling_picos
+          ORDER BY c.seq"
+    ))?;
+    let mut of = db
+        .prepare_cached("SELECT id, EXISTS (SELECT 1 FROM correction k WHERE k.call = seq) FROM call WHERE seq = ?1")?;
+    let mut rows = find.query([span.from_ms, span.to_ms.unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        let (share, ceiling) = (share(row)?, row.get("ceiling_picos")?);
+        let counts = if hard { share.at_most } else { share.total };
+        if counts > ceiling && account.scope.covers(&scoped(row)?) {
+            let (id, corrected) = of.query_row([row.get::<_, i64>("seq")?], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (ceiling, counts) = (Usd::from_picos(ceiling), Usd::from_picos(counts));
+            found.push(Excess { id, ceiling, counts, corrected });
+        }
+    }
+    Ok(found)
 }
 
 /// Makes the sums of every account anew from the sources.

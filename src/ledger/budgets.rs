@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::accounts::{self, scoped};
 use super::error::LedgerError;
 use super::{Ledger, admit, resolve, terms};
-use crate::domain::budget::{Budget, OnUnknownPrice, Origin, Refusal, Standing};
+use crate::domain::budget::{Budget, Excess, OnUnknownPrice, Origin, Refusal, Standing};
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, OpenCall};
 use crate::domain::scope::RefusalRecord;
@@ -84,6 +84,15 @@ impl Ledger {
             Ok(held)
         })?;
         Ok(found.into_iter().map(|(_, call, owner)| self.judged(call, &owner)).collect())
+    }
+
+    /// The calls of a budget's period that count more than was held for them, oldest first.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn excesses_of(&self, standing: &Standing) -> Result<Vec<Excess>, LedgerError> {
+        let (account, span, hard) = (&standing.budget.account, standing.span, standing.budget.hard);
+        self.read(|db| accounts::excesses(db, account, span, hard))
     }
 
     /// The last so many calls that a budget did not admit, newest first.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::ledger;
-use super::logs::{columns, usd};
-use crate::domain::budget::{Alert, Budget, OnUnknownPrice, Refusal, Refused, Scope, Standing};
+use super::logs::{columns, short, usd};
+use crate::domain::budget::{Alert, Budget, Excess, OnUnknownPrice, Refusal, Refused, Scope, Standing};
 use crate::domain::instant::utc;
 use crate::domain::money::Usd;
 use crate::domain::record::{NewCall, OpenCall};
@@ -75,15 +75,29 @@ fn fitted<const N: usize>(rows: &[[String; N]], right: &[usize], width: Option<u
     text
 }
 
-/// Where each budget stands in its period, the calls that are open, and the proof that the sums agree.
+/// Where a budget stands in its period, and the calls that count more than was held for them, which are asked for where its
+/// limit is passed.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub standing: Standing,
+    pub excesses: Vec<Excess>,
+}
+
+/// Where each budget stands in its period, why a limit is passed, the calls that are open, and the proof that the sums
+/// agree.
 #[must_use]
-pub fn status(standings: &[Standing], open: &[OpenCall], now_ms: i64, width: Option<usize>) -> String {
+pub fn status(accounts: &[Account], open: &[OpenCall], now_ms: i64, width: Option<usize>) -> String {
+    let standings = || accounts.iter().map(|account| &account.standing);
     let head = ["budget", "limit", "kind", "spent", "held", "free", "used", "resets", "counts"].map(str::to_owned);
-    let rows: Vec<[String; 9]> = std::iter::once(head).chain(standings.iter().map(row)).collect();
+    let rows: Vec<[String; 9]> = std::iter::once(head).chain(standings().map(row)).collect();
     let mut text = fitted(&rows, &[3, 4, 5, 6], width);
-    let reached: Vec<String> = standings.iter().filter_map(reached).collect();
+    let reached: Vec<String> = standings().filter_map(reached).collect();
     if !reached.is_empty() {
         text.push_str(&format!("\n{}\n", reached.join("\n")));
+    }
+    let passed: Vec<String> = accounts.iter().flat_map(passed).collect();
+    if !passed.is_empty() {
+        text.push_str(&format!("\n{}\n", passed.join("\n")));
     }
     if !open.is_empty() {
         text.push_str(
@@ -91,11 +105,50 @@ pub fn status(standings: &[Standing], open: &[OpenCall], now_ms: i64, width: Opt
         );
         text.push_str(&ledger::open_calls(open, now_ms));
     }
-    if !standings.is_empty() {
+    if !accounts.is_empty() {
         text.push_str("\nlimit = spent + held + free (+ over)\n");
-        text.extend(standings.iter().map(|standing| format!("{}\n", identity(standing))));
+        text.extend(standings().map(|standing| format!("{}\n", identity(standing))));
     }
     text
+}
+
+/// Calls that are named where a limit is passed.
+const EXCESSES_SHOWN: usize = 5;
+
+/// How it came that a limit is passed: the calls that cost more than was held for them, and what no such call explains.
+fn passed(account: &Account) -> Vec<String> {
+    let Account { standing, excesses } = account;
+    let budget = &standing.budget;
+    let mut rest = standing.over().picos;
+    if rest == 0 {
+        return Vec::new();
+    }
+    let mut said = Vec::new();
+    for excess in excesses {
+        let (id, counts, ceiling) = (one_line(short(&excess.id)), excess.counts, excess.ceiling);
+        let why = if excess.corrected { "corrected" } else { "bound violated" };
+        said.push(format!("{}: call {id} counts ${counts} where ${ceiling} was held ({why})", budget.name));
+        rest = rest.saturating_sub(counts.picos.saturating_sub(ceiling.picos));
+    }
+    let more = said.len().saturating_sub(EXCESSES_SHOWN);
+    said.truncate(EXCESSES_SHOWN);
+    if more > 0 {
+        said.push(format!("{}: and {}", budget.name, calls_like_these(more)));
+    }
+    if rest > 0 {
+        let lenient = budget.allow_unbounded || budget.on_unknown_price == OnUnknownPrice::Allow;
+        let why = match (budget.hard, lenient) {
+            (false, _) => "by calls that did not fit: it is soft, so they were sent",
+            (true, false) => "before its limit was set or lowered",
+            (true, true) => "before its limit was set or lowered, or by calls that had no bound",
+        };
+        said.push(format!("{}: ${} was spent {why}", budget.name, Usd::from_picos(rest)));
+    }
+    said
+}
+
+fn calls_like_these(number: usize) -> String {
+    if number == 1 { "1 call more".to_owned() } else { format!("{number} calls more") }
 }
 
 fn row(standing: &Standing) -> [String; 9] {
@@ -309,11 +362,20 @@ pub fn object(standing: &Standing) -> Value {
     object
 }
 
-/// Where each budget stands, and the calls that are open, as JSON.
+/// Where each budget stands, the calls that took it past its limit, and those that are open, as JSON.
 #[must_use]
-pub fn status_object(standings: &[Standing], open: &[OpenCall]) -> Value {
+pub fn status_object(accounts: &[Account], open: &[OpenCall]) -> Value {
+    let told = |account: &Account| {
+        let mut object = self::object(&account.standing);
+        let excess = |excess: &Excess| {
+            json!({"call": excess.id, "held_usd": excess.ceiling.to_string(), "counts_usd": excess.counts.to_string(),
+                "corrected": excess.corrected})
+        };
+        object["excesses"] = account.excesses.iter().map(excess).collect();
+        object
+    };
     let mut object = ledger::object(open);
-    object["budgets"] = standings.iter().map(self::object).collect();
+    object["budgets"] = accounts.iter().map(told).collect();
     object
 }
 
@@ -372,8 +434,8 @@ pub fn explained_object(record: &RefusalRecord) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{alert, checked, explained, list, status, status_object};
-    use crate::domain::budget::{Alert, OnUnknownPrice, Refused, Standing, Why};
+    use super::{Account, alert, checked, explained, list, status, status_object};
+    use crate::domain::budget::{Alert, Excess, OnUnknownPrice, Refused, Standing, Why};
     use crate::domain::money::Usd;
     use crate::domain::record::{NewCall, OpenCall, OwnerState};
     use crate::domain::refusal::tests::{NOW, refusal, standing};
@@ -390,6 +452,10 @@ mod tests {
         passed
     }
 
+    fn account(standing: Standing) -> Account {
+        Account { standing, excesses: Vec::new() }
+    }
+
     #[test]
     fn a_status_shows_every_sum_and_proves_it() {
         let open = OpenCall {
@@ -402,13 +468,15 @@ mod tests {
             pid: 77,
             state: OwnerState::Dead,
         };
-        insta::assert_snapshot!(status(&[standing(), passed()], std::slice::from_ref(&open), NOW, None), @"
+        insta::assert_snapshot!(status(&[account(standing()), account(passed())], std::slice::from_ref(&open), NOW, None), @"
         budget  limit                 kind                       spent   held                     free  used  resets                counts
         eng-a   $50/day               hard                      $49.31  $0.52                    $0.17   99%  2026-11-23 00:00 UTC  project=api
         soft    $49.000000000001/day  soft  $49.31+ (4 calls unpriced)  $0.52  over by $0.829999999999  101%  2026-11-23 00:00 UTC  project=api
 
         budget eng-a: 80 % of $50/day used ($49.83), of which $0.52 is held by 3 open calls
         budget soft: 100 % of $49.000000000001/day used ($49.83), of which $0.52 is held by 3 open calls
+
+        soft: $0.829999999999 was spent by calls that did not fit: it is soft, so they were sent
 
         open calls, each held at its ceiling; `llmx budget resolve` settles one whose process is dead
         opened (UTC)         id        age  owner          command  model         held
@@ -418,14 +486,37 @@ mod tests {
         eng-a: $50 = $49.31 + $0.52 + $0.17
         soft: $49.000000000001 + $0.829999999999 = $49.31 + $0.52 + $0
         ");
-        let object = status_object(&[passed()], &[open]);
+        let object = status_object(&[account(passed())], &[open]);
         assert_eq!(object["budgets"][0]["over"], "0.829999999999");
         assert_eq!((&object["budgets"][0]["state"], &object["open"][0]["owner"]), (&"over".into(), &"dead".into()));
     }
 
     #[test]
+    fn a_limit_that_is_passed_says_how_that_came() {
+        let usd = |text| Usd::parse(text).expect("an amount");
+        let excess =
+            |id: &str, counts, corrected| Excess { id: id.into(), ceiling: usd("0.5"), counts: usd(counts), corrected };
+        let hard = Standing { budget: crate::domain::budget::Budget { hard: true, ..passed().budget }, ..passed() };
+        let excesses = vec![excess("01935000-aaaa0001", "0.7", false), excess("01935000-aaaa0002", "0.9", true)];
+        let told = status(&[Account { standing: hard.clone(), excesses: excesses.clone() }], &[], NOW, None);
+        for line in [
+            "soft: call aaaa0001 counts $0.7 where $0.5 was held (bound violated)\n",
+            "soft: call aaaa0002 counts $0.9 where $0.5 was held (corrected)\n",
+            "soft: $0.229999999999 was spent before its limit was set or lowered, or by calls that had no bound\n",
+        ] {
+            assert!(told.contains(line), "{told}");
+        }
+        let object = status_object(&[Account { standing: hard.clone(), excesses }], &[]);
+        let first = &object["budgets"][0]["excesses"][0];
+        assert_eq!((&first["held_usd"], &first["counts_usd"]), (&"0.5".into(), &"0.7".into()));
+        let many = vec![excess("01935000-aaaa0001", "0.7", false); 7];
+        let told = status(&[Account { standing: hard, excesses: many }], &[], NOW, None);
+        assert!(told.contains("soft: and 2 calls more\n") && !told.contains("was spent before"), "{told}");
+    }
+
+    #[test]
     fn a_narrow_screen_gets_blocks_and_loses_no_number() {
-        let narrow = status(&[passed()], &[], NOW, Some(40));
+        let narrow = status(&[account(passed())], &[], NOW, Some(40));
         assert!(narrow.starts_with("budget  soft\nlimit   $49.000000000001/day\n"), "{narrow}");
         assert!(narrow.contains("\nfree    over by $0.829999999999\n"), "{narrow}");
         assert_eq!(list(&[standing().budget], Some(200)).lines().count(), 2);

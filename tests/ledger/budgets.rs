@@ -4,7 +4,7 @@ use std::path::Path;
 
 use llmx::domain::bill::Quote;
 use llmx::domain::budget::{
-    Account, Alert, Budget, Claim, OnUnknownPrice, Origin, Purse, Refusal, Scope, Standing, Why,
+    Account, Alert, Budget, Claim, Excess, OnUnknownPrice, Origin, Purse, Refusal, Scope, Standing, Why,
 };
 use llmx::domain::money::Usd;
 use llmx::domain::record::{NewCall, Resolution, Settlement};
@@ -320,6 +320,8 @@ fn one_that_costs_more_than_its_ceiling_is_booked_as_it_is_and_shown_as_over() {
     ledger.settle(reservation, &cost(13), NOON).expect("settled");
     let told = standing(&mut ledger, &day[0], NOON);
     assert_eq!((told.spent, told.free(), told.over(), told.percent()), (usd(13), usd(0), usd(3), Some(130)));
+    let excess = Excess { id: "a".into(), ceiling: usd(4), counts: usd(13), corrected: false };
+    assert_eq!(ledger.excesses_of(&told).expect("read"), [excess]);
     refused(ask(&mut ledger, "b", &day, 0, NOON));
     assert_eq!(ledger.record("a").expect("found").total(), Some(usd(13)));
     well(&ledger);

@@ -15,7 +15,7 @@ use crate::domain::budget::{Budget, Origin, Standing};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::record::OpenCall;
 use crate::domain::untrusted::json_line;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::provider::catalog::Catalog;
 use crate::render::budget;
 use crate::render::terminal::Terminal;
@@ -236,14 +236,20 @@ fn status(name: Option<&str>, common: &Common) -> Result<u8, Failure> {
         let held = books.open_of(standing)?;
         open.extend(held.into_iter().filter(|call| open.iter().all(|known| known.id != call.id)).collect::<Vec<_>>());
     }
+    let accounts = standings.into_iter().map(|standing| {
+        let passed = standing.over().picos > 0;
+        let excesses = if passed { books.excesses_of(&standing)? } else { Vec::new() };
+        Ok(budget::Account { standing, excesses })
+    });
+    let accounts = accounts.collect::<Result<Vec<_>, LedgerError>>()?;
     if common.json {
-        return print(&json_line(&budget::status_object(&standings, &open)), &common.global);
+        return print(&json_line(&budget::status_object(&accounts, &open)), &common.global);
     }
-    if standings.is_empty() {
+    if accounts.is_empty() {
         note(NONE, &common.global);
         return Ok(0);
     }
-    print(&budget::status(&standings, &open, now_ms, width(&common.global)), &common.global)
+    print(&budget::status(&accounts, &open, now_ms, width(&common.global)), &common.global)
 }
 
 fn check(name: Option<&str>, strict: bool, common: &Common) -> Result<u8, Failure> {
