@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use llmx::cli::Cli;
+use llmx::command;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    ExitCode::from(llmx::command::run(cli.into(), Cli::command))
+    ExitCode::from(match Cli::try_parse() {
+        Ok(cli) => command::run(cli.into(), Cli::command),
+        Err(error) => command::misused(&error, Cli::command),
+    })
 }

@@ -41,3 +41,10 @@ fn the_help_fits_an_ordinary_terminal_and_tells_nothing_of_the_environment() {
         assert!(!told.text().contains(secret), "{}", told.text());
     }
 }
+
+#[test]
+fn a_command_line_that_is_none_says_what_to_try() {
+    let misspelt = Llmx::new(&["budget", "stat"]).run().exits(2).prints("");
+    misspelt.says(&["llmx: unrecognized subcommand 'stat'\n", "try: llmx budget set, or llmx budget status\n"]);
+    Llmx::new(&["usage", "--wher", "x"]).run().exits(2).prints("").says(&["try: --where, or see llmx usage --help\n"]);
+}

@@ -182,6 +182,7 @@ fn a_person_reads_the_rule_the_models_and_the_reasons() {
 #[test]
 fn what_cannot_be_decided_is_an_error_that_says_what_to_do() {
     let two = format!("{}{}", one_rule(&["sim/echo"]), one_rule(&["sim/echo"]).replace("auto", "other"));
+    llmx("", &["route", "list"]).run().exits(0).says(&["there is no route", "[[route.NAME.rule]]"]);
     llmx("", &["route", "explain", "hi"]).run().exits(2).says(&["there is no route", "[[route.NAME.rule]]"]);
     llmx(&two, &["route", "explain", "hi"]).run().exits(2).says(&["-m route/auto, route/other"]);
     llmx(&two, &["route", "explain", "-m", "sim/echo", "hi"]).run().exits(2).says(&["\"sim/echo\" is no route"]);

@@ -16,6 +16,7 @@ pub mod later;
 pub mod ledger;
 pub mod logs;
 pub mod man;
+pub mod misuse;
 pub mod models;
 #[cfg(feature = "otel")]
 pub mod otel;
@@ -38,7 +39,7 @@ use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::command::later::Later;
 use crate::command::outside::env;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{ErrorClass, Failure};
 use crate::render::call;
 use crate::render::terminal::{self, Terminal};
 
@@ -167,6 +168,18 @@ pub fn run(command: Command, tree: fn() -> clap::Command) -> u8 {
     #[cfg(feature = "otel")]
     otel::export();
     code
+}
+
+/// Answers a command line that is none, or asks for help or the version; gives the exit code.
+pub fn misused(error: &clap::Error, tree: fn() -> clap::Command) -> u8 {
+    match misuse::failure(error, std::env::args_os().skip(1), tree()) {
+        Some(failure) => fail(&failure),
+        None => {
+            // A reader that has gone away has what it wanted.
+            let _ = error.print();
+            u8::try_from(error.exit_code()).unwrap_or(ErrorClass::Config.exit_code())
+        }
+    }
 }
 
 /// Says why nothing was done; gives the exit code of the class.

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::command::calling::Calling;
 use crate::command::chat::args::ChatArgs;
 use crate::command::desk::{self, Desk};
+use crate::command::logs::note;
 use crate::command::outside::{env, now_ms};
 use crate::command::test_access::kept::{Kept, STALE_MS};
 use crate::command::{GlobalArgs, colour, input};
@@ -73,7 +74,8 @@ pub fn run(args: &RouteArgs) -> Result<u8, Failure> {
 fn list(args: &ListArgs) -> Result<u8, Failure> {
     let routes = desk::config(&args.global)?.route;
     if routes.is_empty() && !args.json {
-        return Err(no_route("there is no route"));
+        note(&format!("there is no route: {HOW}"), &args.global);
+        return Ok(0);
     }
     let text = if args.json { json_line(&face::list(&routes)) } else { face::table(&routes) };
     print(&text, &args.global, 0)
@@ -164,9 +166,10 @@ fn meant(desk: &Desk, flag: Option<&str>) -> Result<String, Failure> {
     }
 }
 
+const HOW: &str = "a route is written into config.toml as [[route.NAME.rule]] and asked as -m route/NAME";
+
 fn no_route(message: &str) -> Failure {
-    Failure::new(ErrorClass::Config, message)
-        .advise("a route is written into config.toml as [[route.NAME.rule]] and asked as -m route/NAME")
+    Failure::new(ErrorClass::Config, message).advise(HOW)
 }
 
 fn print(text: &str, global: &GlobalArgs, code: u8) -> Result<u8, Failure> {
