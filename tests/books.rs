@@ -258,6 +258,28 @@ mod amounts {
     }
 
     #[test]
+    fn a_charge_in_the_head_is_booked_where_the_row_says_so_and_none_is_no_zero() {
+        let answer = json!({"id": "c1", "model": "house-model", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": TEXT}}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}})
+        .to_string();
+        let named = "x-litellm-response-cost";
+        for (model, header, basis, usd) in [
+            ("litellm-proxy/house-model", named, "reported", json!("0.0000135")),
+            ("litellm-proxy/house-model", "x-other-cost", "unpriced", Value::Null),
+            ("together/house-model", named, "unpriced", Value::Null),
+        ] {
+            let length = answer.len().to_string();
+            let headers = [("content-type", "application/json"), ("content-length", &*length), (header, "1.35e-05")];
+            let (server, books) = (Server::new(Script::head(200, &headers).raw(&answer)), Books::new());
+            let llmx = Llmx::chat(&["-m", model, "--base-url", &server.url(), "-S", "x"]).env("TOGETHER_API_KEY", KEY);
+            let (done, call) = booked(&books, &server, books.used_by(llmx.env("LITELLM_PROXY_API_KEY", KEY)));
+            done.exits(0);
+            assert_eq!((&call["cost"]["basis"], &call["cost"]["usd"]), (&json!(basis), &usd), "{model} {header}");
+        }
+    }
+
+    #[test]
     fn a_refusal_costs_nothing_and_says_why() {
         for (status, class, code) in [(401, "auth", 3), (500, "overloaded", 6), (429, "rate-limit", 5)] {
             let server = Server::new(Script::json(status, r#"{"error": {"message": "no"}}"#));

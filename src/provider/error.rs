@@ -417,6 +417,14 @@ mod tests {
     }
 
     #[test]
+    fn an_error_body_may_be_an_event() {
+        let told = |body: &str| errors::from_body(500, body).message;
+        assert_eq!(told("data: {\"error\": {\"message\": \"no worker\"}}\n\n"), "no worker");
+        assert_eq!(told("event: error\ndata: {\"error\": {\"message\": \"no worker\"}}\n\n"), "no worker");
+        assert_eq!(told("the data: none"), "the data: none");
+    }
+
+    #[test]
     fn an_error_inside_an_answer_is_repeated_at_most_once_and_never_after_it_began() {
         let row = row();
         let late = |class, began| {

@@ -16,6 +16,8 @@ use super::{Choice, Draft, Env, Errand, Limits, trace};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::{ModelFacts, ModelName};
+use crate::domain::money::Usd;
+use crate::domain::usage::Charge;
 use crate::wire::body::Body;
 use crate::wire::contract::{DecodeError, Dialect, Encoded, Target};
 
@@ -271,6 +273,7 @@ impl Http {
             let words = redactor.api(self.dialect.error(status, &body));
             return Err(redactor.failure(error::refused(words, Some(status), Some(&headers), &caller)));
         }
+        let charge = self.row.quirks.charge_header.as_ref().and_then(|name| charge(response.headers().get(name)?));
         let (row, model) = (self.row.clone(), self.model.clone());
         let key_origin = caller.key_origin.map(str::to_owned);
         Ok(Arriving {
@@ -278,6 +281,7 @@ impl Http {
             body: Body::new(self.dialect, &self.row.quirks),
             ignored: encoded.ignored,
             request_id,
+            charge,
             began: false,
             ended: false,
             limits: *limits,
@@ -544,12 +548,20 @@ async fn error_body(mut response: reqwest::Response, limits: &Limits) -> String 
     String::from_utf8_lossy(&body).into_owned()
 }
 
+/// What a header says that an answer costs, in USD.
+fn charge(stated: &HeaderValue) -> Option<Charge> {
+    let usd = Usd::parse(stated.to_str().ok()?).filter(|usd| usd.picos >= 0)?;
+    Some(Charge { usd, upstream: None })
+}
+
 /// An answer on its way over HTTP.
 pub struct Arriving {
     response: reqwest::Response,
     body: Body,
     ignored: Vec<String>,
     request_id: Option<String>,
+    /// What the head says that the answer costs.
+    charge: Option<Charge>,
     /// Something of the answer has come.
     began: bool,
     ended: bool,
@@ -628,6 +640,11 @@ impl Arriving {
                 self.body.end(out)
             }
         };
+        for event in &mut out[before..] {
+            if let ChatEvent::Usage(usage) = event {
+                usage.charge = usage.charge.take().or_else(|| self.charge.clone());
+            }
+        }
         if out.len() > before {
             self.began |=
                 out[before..].iter().any(|event| !matches!(event, ChatEvent::Started { .. } | ChatEvent::Note(_)));

@@ -11,13 +11,20 @@ const MESSAGE_MAX: usize = 8 << 10;
 /// Reads the body under an error status. HTML gives its title, anything else that is no JSON stands as it is.
 #[must_use]
 pub fn from_body(status: u16, body: &str) -> ApiError {
-    match serde_json::from_str::<Value>(body.trim_start_matches('\u{FEFF}')) {
+    let body = body.trim_start_matches('\u{FEFF}');
+    match serde_json::from_str::<Value>(event_data(body).unwrap_or(body)) {
         Ok(value) => match from_value(Some(status), &value) {
             Some(error) => error,
             None => bare(status, clip(body.trim())),
         },
         Err(_) => bare(status, clip(body.trim())),
     }
+}
+
+/// The data of an event in place of a JSON body: some gateways answer so where a stream was asked for.
+fn event_data(body: &str) -> Option<&str> {
+    let is_event = body.starts_with("data:") || body.starts_with("event:");
+    body.lines().find_map(|line| line.strip_prefix("data:")).filter(|_| is_event)
 }
 
 /// An error whose body is no JSON that we know: its text is the message.

@@ -26,8 +26,12 @@ pub struct Quirks {
     pub documents: DocumentForm,
     /// Chat: images are accepted.
     pub images: bool,
-    /// The number under `usage.cost` is USD and to be booked (OpenRouter, Perplexity).
+    /// The number under `usage.cost` is USD and to be booked (OpenRouter, Perplexity, LiteLLM).
     pub reports_cost: bool,
+    /// The response header that states the whole charge in USD, where the usage does not. LiteLLM's
+    /// `x-litellm-response-cost` stands on answers that are not streamed, and is left out where it knows no price (seen of
+    /// 1.106.2 on 2026-11-23).
+    pub charge_header: Option<String>,
     /// `usage.cost_in_usd_ticks` (1e-10 USD) is to be booked (xAI).
     pub reports_ticks: bool,
     /// Reasoning stands outside the completion count although the total does not show it (Perplexity deep research).
@@ -64,6 +68,7 @@ impl Default for Quirks {
             documents: DocumentForm::File,
             images: true,
             reports_cost: false,
+            charge_header: None,
             reports_ticks: false,
             reasoning_apart: false,
             thinking_outside_cap: false,
