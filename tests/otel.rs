@@ -171,7 +171,7 @@ fn metrics_add_up_what_the_process_did() {
 fn a_retry_is_a_span_of_its_own_in_the_same_trace() {
     let refusal = format!(r#"{{"error": {{"message": "{PROMPT} {KEY}"}}}}"#);
     let (model, collector) = (Server::of(vec![Script::json(503, refusal), answering()]), collector());
-    ask(&model, &collector, &[]).run().exits(0);
+    ask(&model, &collector, &["--session", "nightly"]).run().exits(0);
     let spans = spans(&collector);
     assert_eq!((spans.len(), &spans[0].trace_id), (2, &spans[1].trace_id));
     assert_ne!(spans[0].span_id, spans[1].span_id);
@@ -179,7 +179,8 @@ fn a_retry_is_a_span_of_its_own_in_the_same_trace() {
     holds(&failed, &[("error.type", "overloaded"), ("http.response.status_code", "503"), ("llmx.cost.usd", "0")]);
     assert!(!failed.contains_key("gen_ai.usage.input_tokens"), "what is not known is not zero");
     assert_eq!(spans[0].status.as_ref().map(|status| status.code), Some(2));
-    holds(&values(&spans[1].attributes), &[("llmx.retry_of", &failed["llmx.call.id"])]);
+    let again = [("llmx.retry_of", &*failed["llmx.call.id"]), ("session.id", "nightly")];
+    holds(&values(&spans[1].attributes), &again);
     hides(&collector);
 }
 

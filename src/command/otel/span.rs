@@ -96,6 +96,7 @@ fn attributes(request: &ChatRequest, report: &CallReport, retry_of: Option<&str>
     told.extend(bill.total.and_then(|total| total.to_string().parse().ok()).map(|usd| number("llmx.cost", usd)));
     told.extend(bill.at_most.map(|most| text("llmx.cost.at_most_usd", most.to_string())));
     told.extend(report.group.as_ref().map(|group| text("llmx.group", group)));
+    told.extend(report.session.as_ref().map(|session| text("session.id", session)));
     told.extend(retry_of.map(|first| text("llmx.retry_of", first)));
     told.extend(report.region.as_ref().map(|region| text("llmx.region", region)));
     told
