@@ -125,6 +125,21 @@ fn empty_days_are_kept_and_an_empty_period_says_where_the_calls_are() {
 }
 
 #[test]
+fn calls_without_an_amount_that_a_comparison_of_cost_leaves_out_are_counted() {
+    let books = Books::filled();
+    let unpriced = books.report(&["-j", "--where", "project=pay"]).json()["total"]["unpriced"].clone();
+    assert_ne!(unpriced, 0, "else this test shows nothing");
+    assert_eq!(books.report(&["-j", "--where", "project=pay"]).json()["left_out"], 0);
+    for filter in ["project=pay cost>1", "project=pay cost>1000", "cost<=0 project=pay cost>1"] {
+        let report = books.report(&["-j", "--where", filter]).json();
+        assert_eq!((&report["left_out"], &report["total"]["unpriced"]), (&unpriced, &0.into()), "{filter}");
+        let told = books.report(&["--where", filter]);
+        let line = "Left out by the comparison of cost: ";
+        assert!(told.text().contains(line), "{}", told.text());
+    }
+}
+
+#[test]
 fn work_that_stands_behind_a_flag_is_told_where_it_belongs() {
     let books = Books::new();
     books.usage(&["-z", "UTC", "explain", "today"]).run().exits(2);

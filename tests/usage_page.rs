@@ -100,6 +100,7 @@ fn report(period: Period, days: Vec<Group>, by: &[Dimension], groups: &[Group]) 
         currency: Currency::default(),
         known: None,
         absent: None,
+        left_out: 0,
         period,
     }
 }

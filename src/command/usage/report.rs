@@ -276,6 +276,8 @@ impl Asked {
         };
         let before = put(earlier.as_ref().map(|earlier| ask(earlier, &compared)));
         let monthly = put(month.as_ref().map(|month| ask(month, &[])));
+        let at_any_cost =
+            put(filter.without_cost().map(|filter| Question { period: period.clone(), by: Vec::new(), filter }));
         let answers = books.spends(&questions)?;
         let answer = |place: Option<usize>| place.and_then(|place| answers.get(place));
 
@@ -315,6 +317,7 @@ impl Asked {
             currency: self.currency.clone(),
             known,
             absent,
+            left_out: answer(at_any_cost).map_or(0, |spend| spend.total.unpriced.saturating_sub(total.unpriced)),
         })
     }
 }

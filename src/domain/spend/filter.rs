@@ -138,6 +138,14 @@ const SIGNS: [&str; 8] = ["!=", "!~", ">=", "<=", "=", "~", ">", "<"];
 const MANY: usize = 100;
 
 impl Filter {
+    /// The filter without its comparisons of cost, which a call without a known amount fits none of; `None`: it has none.
+    #[must_use]
+    pub fn without_cost(&self) -> Option<Filter> {
+        let compares_cost = |clause: &&Clause| matches!(clause, Clause::Number { field: NumberField::Cost, .. });
+        let clauses: Vec<Clause> = self.clauses.iter().filter(|clause| !compares_cost(clause)).cloned().collect();
+        (clauses.len() < self.clauses.len()).then_some(Filter { clauses })
+    }
+
     /// Reads a filter; an empty text lets every call through.
     ///
     /// # Errors

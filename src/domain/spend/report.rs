@@ -39,6 +39,8 @@ pub struct Report {
     pub known: Option<(i64, i64)>,
     /// Why nothing fits the filter, where that can be said.
     pub absent: Option<Absent>,
+    /// Calls without a known amount that only a comparison of cost left out.
+    pub left_out: u64,
 }
 
 /// What a filter wants to be there, and no call of the period has.

@@ -36,6 +36,7 @@ pub fn object(report: &Report) -> Value {
         "models": models.collect::<Vec<_>>(),
         "days": report.days.iter().map(day).collect::<Vec<_>>(),
         "imported": tally(&report.imported),
+        "left_out": report.left_out,
         "before": report.before.as_ref().map(|before| self::before(report, before)),
         "month": report.month.as_ref().map(month),
         "currency": currency(&report.currency),

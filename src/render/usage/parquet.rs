@@ -339,6 +339,7 @@ mod tests {
             currency: Currency::default(),
             known: None,
             absent: None,
+            left_out: 0,
             period: period.clone(),
         };
         let reader = SerializedFileReader::new(Bytes::from(report(&made).expect("made"))).expect("Parquet");

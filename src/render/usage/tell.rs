@@ -330,7 +330,13 @@ pub(super) fn below(report: &Report) -> Vec<Said> {
         lines
             .push(plain(vec![format!("Imported: {} from elsewhere, {part} of the sum", calls(report.imported.calls))]));
     }
+    lines.extend(left_out(report).map(|said| plain(vec![said])));
     lines
+}
+
+fn left_out(report: &Report) -> Option<String> {
+    let calls = calls(report.left_out);
+    (report.left_out > 0).then(|| format!("Left out by the comparison of cost: {calls} whose amount nobody knows"))
 }
 
 pub(super) fn calls(number: u64) -> String {
@@ -401,7 +407,8 @@ pub(super) fn nothing(report: &Report) -> Vec<String> {
                 (true, _) => "No call was made in these days.",
             };
             let days = if first == last { first.to_string() } else { format!("{first}..{last}") };
-            vec![no.to_owned(), format!("try: llmx usage {days}   (the days that have calls)")]
+            let advice = format!("try: llmx usage {days}   (the days that have calls)");
+            [Some(no.to_owned()), left_out(report), Some(advice)].into_iter().flatten().collect()
         }
     }
 }

@@ -103,6 +103,7 @@ fn report(days: Vec<Group>, by: &[Dimension]) -> Report {
         currency: Currency::default(),
         known: None,
         absent: None,
+        left_out: 0,
         period,
     }
 }
