@@ -82,6 +82,8 @@ pub struct Row {
     /// A few of its models, for suggestions and for names by fragment.
     #[serde(default)]
     pub models: Vec<String>,
+    /// The page on which a key is made, where one is known.
+    pub key_page: Option<String>,
     /// The page that says all this.
     pub docs: Option<String>,
     /// The day on which it was read.

@@ -126,8 +126,12 @@ pub fn missing(row: &Row) -> Failure {
             .advise(format!("add key = [\"NAME\"] to [provider.{}] in config.toml", row.id));
     };
     let message = format!("no key for {}: {} not set", row.name, listed(&names));
-    let docs = row.docs.as_deref().map(|docs| format!("   (see {docs})")).unwrap_or_default();
-    Failure::new(ErrorClass::Auth, message).advise(format!("export {first}=…{docs}"))
+    let page = match (&row.key_page, &row.docs) {
+        (Some(page), _) => format!("   (made at {page})"),
+        (None, Some(docs)) => format!("   (see {docs})"),
+        (None, None) => String::new(),
+    };
+    Failure::new(ErrorClass::Auth, message).advise(format!("export {first}=…{page}"))
 }
 
 fn listed(names: &[&str]) -> String {
