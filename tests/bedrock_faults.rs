@@ -296,6 +296,31 @@ fn a_model_that_refuses_streams_is_asked_again_for_the_whole_answer_in_a_row_of_
     assert_eq!(outcome.books(), [("nothing", "0", "null"), ("table", HELLO, "null")]);
 }
 
+#[test]
+fn nova_2_at_its_highest_effort_takes_no_cap_and_is_refused_where_a_limit_holds() {
+    let ask = |args: &[&str]| {
+        let server = Server::new(stream(hello().concat()));
+        let model = ["-m", "bedrock/us.amazon.nova-2-lite-v1:0", "--max-tokens", "64", "-j", "hi"];
+        let llmx = Llmx::chat(&model).env("AWS_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
+        let llmx = llmx.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", KEY);
+        (llmx.env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url()).args(args).run(), server)
+    };
+    let by_hand = "reasoningConfig={\"type\":\"enabled\",\"maxReasoningEffort\":\"high\"}";
+    for args in [["--effort", "high"], ["--effort", "max"], ["-P", by_hand]] {
+        let (done, server) = ask(&[&args[..], &["--max-cost", "5"]].concat());
+        let done = done.exits(8).says(&["no output cap is taken", "give a lower --effort"]);
+        assert_eq!((&done.json()["error"]["why"], server.connections(), done.booked()), (&json!("unbounded"), 0, 0));
+        // Where no limit holds it is sent, without a cap where the effort is ours to write.
+        let (done, server) = ask(&args);
+        done.exits(0);
+        let cap = &server.request().json()["inferenceConfig"]["maxTokens"];
+        assert_eq!(cap.is_null(), args[0] == "--effort", "{cap}");
+    }
+    let (done, server) = ask(&["--effort", "medium", "--max-cost", "5"]);
+    done.exits(0);
+    assert_eq!(server.request().json()["inferenceConfig"]["maxTokens"], 64);
+}
+
 // ---- credentials and the clock ----
 
 #[test]

@@ -181,6 +181,7 @@ impl Bedrock {
         let origin = self.credentials.origin();
         Ok(Draft {
             thinking_apart: false,
+            attachment_tokens: self.facts.attached(request),
             simulated: None,
             url: format!("{base}/model/{}/{}", escaped(&self.model), encoded.method),
             dialect: Dialect::Converse,
