@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use common::event_stream::{crc32, event, exception, frame, hello, metadata, start, stop, whole_hello};
+use common::server::http_date;
 use common::{answer_differences, exchanges, meters, named};
 
 const NOVA: &str = "amazon.nova-lite-v1:0";
@@ -176,77 +178,6 @@ async fn read(socket: &mut TcpStream) -> Option<Seen> {
         }
     }
     Some(Seen { path, headers, body })
-}
-
-// ---- event stream frames, written from the format's description ----
-
-/// docs.aws.amazon.com/AmazonS3/latest/API/RESTSelectObjectAppendix.html (prelude, headers, payload, checksums), read
-/// 2026-11-22.
-fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
-    let mut packed = Vec::new();
-    for (name, value) in headers {
-        packed.push(u8::try_from(name.len()).expect("short"));
-        packed.extend_from_slice(name.as_bytes());
-        packed.push(7);
-        packed.extend_from_slice(&u16::try_from(value.len()).expect("short").to_be_bytes());
-        packed.extend_from_slice(value.as_bytes());
-    }
-    let total = u32::try_from(16 + packed.len() + payload.len()).expect("small");
-    let mut out = total.to_be_bytes().to_vec();
-    out.extend_from_slice(&u32::try_from(packed.len()).expect("small").to_be_bytes());
-    out.extend_from_slice(&crc32(&out).to_be_bytes());
-    out.extend_from_slice(&packed);
-    out.extend_from_slice(payload);
-    out.extend_from_slice(&crc32(&out).to_be_bytes());
-    out
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
-}
-
-fn event(kind: &str, payload: &Value) -> Vec<u8> {
-    let headers = [(":event-type", kind), (":content-type", "application/json"), (":message-type", "event")];
-    frame(&headers, payload.to_string().as_bytes())
-}
-
-fn exception(kind: &str, payload: &Value) -> Vec<u8> {
-    let headers = [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
-    frame(&headers, payload.to_string().as_bytes())
-}
-
-fn text(index: u32, piece: &str) -> Vec<u8> {
-    event("contentBlockDelta", &json!({"contentBlockIndex": index, "delta": {"text": piece}}))
-}
-
-fn stop(reason: &str) -> Vec<u8> {
-    event("messageStop", &json!({"stopReason": reason}))
-}
-
-fn metadata(usage: &Value) -> Vec<u8> {
-    event("metadata", &json!({"usage": usage, "metrics": {"latencyMs": 5}}))
-}
-
-fn start() -> Vec<u8> {
-    event("messageStart", &json!({"role": "assistant"}))
-}
-
-fn hello() -> Vec<Vec<u8>> {
-    vec![
-        start(),
-        text(0, "Hel"),
-        text(0, "lo"),
-        event("contentBlockStop", &json!({"contentBlockIndex": 0})),
-        stop("end_turn"),
-        metadata(&json!({"inputTokens": 3, "outputTokens": 2, "totalTokens": 5})),
-    ]
-}
-
-fn whole_hello() -> Value {
-    json!({"output": {"message": {"role": "assistant", "content": [{"text": "Hello"}]}}, "stopReason": "end_turn",
-        "usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}, "metrics": {"latencyMs": 5}})
 }
 
 // ---- a call ----
@@ -1177,14 +1108,18 @@ async fn a_redirect_is_never_followed() {
 }
 
 #[tokio::test]
-async fn a_model_that_refuses_streams_is_asked_for_the_whole_answer_and_that_is_said() {
+async fn a_model_that_refuses_streams_is_worth_one_more_request_for_the_whole_answer_and_that_is_said() {
     for words in ["The model is unsupported for streaming.", "This model doesn't support tool use in streaming mode."] {
         let server = Server::new(move |_, seen| match seen.path.ends_with("/converse-stream") {
             true => Reply::error(400, "ValidationException", words),
             false => Reply::json(200, &whole_hello()),
         })
         .await;
-        let got = chat(&server, NOVA).await;
+        let provider = open(NOVA, &at(&server), REGION).expect("opens");
+        let failure = refusal(call(&provider, &ask("hi"), &Limits::default()).await);
+        assert_eq!((failure.repeat, failure.retry_after_ms, server.requests().len()), (Repeat::Once, Some(0), 1));
+        assert!(advice(&failure).contains("--no-stream"), "{failure:?}");
+        let got = call(&provider, &ask("hi"), &Limits::default()).await;
         assert_eq!((got.failure, got.answer.text()), (None, "Hello".to_owned()));
         assert!(got.answer.notes.iter().any(|note| note.contains("cannot be streamed")), "{:?}", got.answer.notes);
         assert_eq!(server.requests().len(), 2);
@@ -1198,28 +1133,6 @@ async fn a_model_that_refuses_streams_is_asked_for_the_whole_answer_and_that_is_
 
 // ---- the clock ----
 
-/// A date as HTTP writes it, so many seconds from now (days since 1970 to a civil date, Howard Hinnant's algorithm).
-fn http_date(offset_s: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let at = i64::try_from(now).expect("fits") + offset_s;
-    let (days, rest) = (at.div_euclid(86_400), at.rem_euclid(86_400));
-    let era_day = days + 719_468;
-    let era = era_day.div_euclid(146_097);
-    let day_of_era = era_day.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let weekday =
-        ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][usize::try_from(days.rem_euclid(7)).expect("small")];
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let name = months[usize::try_from(month - 1).expect("small")];
-    let (hours, minutes, seconds) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{weekday}, {day:02} {name} {year} {hours:02}:{minutes:02}:{seconds:02} GMT")
-}
-
 #[tokio::test]
 async fn a_clock_one_hour_off_is_said_and_mended_once_on_the_same_client() {
     let words = "Signature expired: 20261122T100000Z is now earlier than 20261122T105500Z";
@@ -1230,6 +1143,8 @@ async fn a_clock_one_hour_off_is_said_and_mended_once_on_the_same_client() {
     })
     .await;
     let provider = open(NOVA, &at(&server), REGION).expect("opens");
+    let failure = refusal(call(&provider, &ask("hi"), &Limits::default()).await);
+    assert_eq!((failure.repeat, failure.retry_after_ms, server.requests().len()), (Repeat::Once, Some(0), 1));
     let got = call(&provider, &ask("hi"), &Limits::default()).await;
     assert_eq!((got.failure, got.answer.text()), (None, "Hello".to_owned()));
     assert!(got.answer.notes.iter().any(|note| note.contains("off by 60 min")), "{:?}", got.answer.notes);
@@ -1240,9 +1155,12 @@ async fn a_clock_one_hour_off_is_said_and_mended_once_on_the_same_client() {
 
     let refuse = Reply::error(403, "InvalidSignatureException", words);
     let server = Server::new(move |_, _| refuse.clone().with("date", &http_date(3600))).await;
-    let failure = refusal(chat(&server, NOVA).await);
-    assert_eq!((failure.class, server.requests().len()), (ErrorClass::Auth, 2), "tried once more, not for ever");
-    assert!(advice(&failure).contains("off by 60 min"), "{failure:?}");
+    let provider = open(NOVA, &at(&server), REGION).expect("opens");
+    for repeat in [Repeat::Once, Repeat::Never] {
+        let failure = refusal(call(&provider, &ask("hi"), &Limits::default()).await);
+        assert_eq!((failure.class, failure.repeat), (ErrorClass::Auth, repeat), "once more, not for ever");
+        assert!(advice(&failure).contains("off by 60 min"), "{failure:?}");
+    }
 
     let right = Reply::error(403, "InvalidSignatureException", "The request signature we calculated does not match");
     let server = Server::new(move |_, _| right.clone().with("date", &http_date(0))).await;

@@ -9,6 +9,7 @@ use crate::domain::failure::Failure;
 use crate::domain::model::ModelName;
 use crate::pricing::{Ask, Context, Moment, Prices};
 use crate::provider::Draft;
+use crate::wire::json::base64_of;
 
 /// A request as it would be sent to a model, how it is priced and the most that it can cost.
 #[derive(Debug)]
@@ -17,7 +18,8 @@ pub struct Plan {
     /// The model at the place where it runs.
     pub place: ModelName,
     pub context: Context,
-    /// UTF-8 bytes of the rendered request.
+    /// The measure of an estimate of the prompt: UTF-8 bytes of the rendered request, with four bytes for each token that an
+    /// attachment can be in place of its own.
     pub request_bytes: u64,
     pub quote: Quote,
 }
@@ -35,7 +37,7 @@ pub fn plan(target: &Target<'_>, request: &ChatRequest, prices: &Prices, at_ms: 
         Some(quote) => quote.clone(),
         None => prices.quote(&place, Moment::from_ms(at_ms), &context, &ask),
     };
-    Ok(Plan { draft, place, context, request_bytes: ask.request_bytes, quote })
+    Ok(Plan { draft, place, context, request_bytes: ask.prompt_bytes(), quote })
 }
 
 /// What of a call decides its price beside what it consumes: the model at the place where it runs, and the tier and the
@@ -64,9 +66,8 @@ pub fn requested_tier(draft: &Draft) -> Option<String> {
 /// What the request can consume at the most.
 #[must_use]
 pub fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
-    let parts = || request.messages.iter().flat_map(|message| &message.parts);
-    let attachments =
-        parts().filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))).count();
+    let attachments = request.attachments().count() as u64;
+    let attachment_tokens = draft.attachment_tokens.filter(|_| attachments > 0);
     Ask {
         request_bytes: draft.body.to_string().len() as u64,
         messages: request.messages.len() as u64,
@@ -75,9 +76,36 @@ pub fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
         answers: answers(&draft.body).unwrap_or(1),
         cache: cache(&request.settings),
         thinking_apart: draft.thinking_apart,
-        attachments: attachments as u64,
+        attachments,
+        attachment_tokens,
+        attached_bytes: attachment_tokens.map_or(0, |_| attached_bytes(request, &draft.body)),
         unbounded: unbounded(&request.settings, &draft.body),
         ..Ask::default()
+    }
+}
+
+/// Bytes of the body that are an attachment's own, in base64. What an API wants in another form counts as text.
+fn attached_bytes(request: &ChatRequest, body: &Value) -> u64 {
+    let media = request.attachments().filter_map(|part| match part {
+        Part::Image(media) | Part::Document(media) | Part::Audio(media) => base64_of(media),
+        _ => None,
+    });
+    let media: Vec<String> = media.filter(|coded| !coded.is_empty()).collect();
+    let most = media.iter().map(|coded| coded.len() as u64).sum();
+    // A prompt may end with the same text: each attachment counts once.
+    if media.is_empty() { 0 } else { ending(body, &media).min(most) }
+}
+
+/// Bytes of those texts in a body that stand at the end of a string, as in `data:image/png;base64,…`.
+fn ending(body: &Value, texts: &[String]) -> u64 {
+    match body {
+        Value::String(text) => {
+            let longest = texts.iter().filter(|end| text.ends_with(end.as_str())).map(String::len).max();
+            longest.unwrap_or(0) as u64
+        }
+        Value::Array(items) => items.iter().map(|item| ending(item, texts)).sum(),
+        Value::Object(fields) => fields.values().map(|field| ending(field, texts)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 
@@ -140,6 +168,11 @@ fn unbounded(settings: &Settings, body: &Value) -> Vec<String> {
     // Priced by the model that answers (openrouter.ai/docs/guides/routing/model-fallbacks, read 2026-11-22).
     const OTHERS: [&str; 2] = ["models", "fallbacks"];
     let mut reasons = Vec::new();
+    // It takes no cap then, and thinks for as long as it wants (docs.aws.amazon.com/nova/latest/nova2-userguide/
+    // extended-thinking.html, UKGovernmentBEIS/inspect_ai#3767, read 2026-11-23).
+    if field(body, "reasoningConfig").is_some_and(|config| config["maxReasoningEffort"] == "high") {
+        reasons.push("reasoningConfig: at the effort high no output cap is taken, so give a lower --effort".into());
+    }
     if has_server_tools(body) {
         reasons.push("tools of the provider feed what they find back into the prompt: its bytes are no bound".into());
     }

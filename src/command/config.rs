@@ -134,7 +134,8 @@ pub enum Store {
     Metadata,
 }
 
-/// `[limits]`, each in milliseconds: on one machine a second is long, over a mobile network five are short.
+/// `[limits]`: those of time in milliseconds, since on one machine a second is long and over a mobile network five are
+/// short.
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsTable {
@@ -154,6 +155,9 @@ pub struct LimitsTable {
     pub content_ms: Option<NonZeroU64>,
     /// Waiting for others that write the ledger. Default 30,000.
     pub ledger_ms: Option<NonZeroU64>,
+    /// The most tokens that one attachment can be, where the model's maker does not say so. Hard budgets and `--max-cost`
+    /// set them aside; without it they refuse such a call.
+    pub attachment_tokens: Option<NonZeroU64>,
 }
 
 /// What a project's file may set: it comes with a repository that may be hostile, so it chooses names, never addresses,
@@ -556,6 +560,7 @@ mod tests {
             ("min_output = 1\n", ":1:1: a project may not set \"min_output\""),
             ("# user\nuser = \"eve\"\n", ":2:1: a project may not set \"user\""),
             ("[limits]\ntls_ms = 1\n", ":1:2: a project may not set \"limits\""),
+            ("limits.attachment_tokens = 1\n", ":1:1: a project may not set \"limits\""),
             ("\"provider\".x.base_url = \"https://evil.example\"\n", ":1:1: a project may not set \"provider\""),
             ("[retry]\nretries = 4000000000\n", ":2:11: wrong value, expected a number from 0 to 10"),
         ] {
@@ -591,11 +596,12 @@ mod tests {
 
     #[test]
     fn retries_and_fallbacks_are_read() {
-        let text = "min_output = 64\n[retry]\nretries = 3\nwait_max_ms = 1\n[fallback]\nmodels = [\"openai/gpt-4o\"]\non = [\"content-filter\", \"ambiguous\"]\n[limits]\nfirst_token_ms = 9\n";
+        let text = "min_output = 64\n[retry]\nretries = 3\nwait_max_ms = 1\n[fallback]\nmodels = [\"openai/gpt-4o\"]\non = [\"content-filter\", \"ambiguous\"]\n[limits]\nfirst_token_ms = 9\nattachment_tokens = 20000\n";
         let config = read(text, None).expect("reads");
         assert_eq!((config.min_output(), config.retry.retries, config.retry.wait_max_ms), (64, 3, 1));
         assert_eq!(config.fallback.on, [FallbackOn::ContentFilter, FallbackOn::Ambiguous]);
-        assert_eq!(config.limits.first_token_ms.map(std::num::NonZeroU64::get), Some(9));
+        let limits = [config.limits.first_token_ms, config.limits.attachment_tokens];
+        assert_eq!(limits.map(|limit| limit.map(std::num::NonZeroU64::get)), [Some(9), Some(20_000)]);
         let default = read("", None).expect("reads");
         assert_eq!((default.min_output(), default.retry.retries, default.retry.deadline_ms), (256, 2, 120_000));
     }

@@ -165,7 +165,8 @@ impl Desk {
     /// See [`Provider::open`].
     pub fn provider(&self, name: &ModelName, choice: &Choice) -> Result<Provider, Failure> {
         let row = self.catalog.row(&name.provider)?;
-        let (facts, api) = models::facts(&row, name);
+        let (mut facts, api) = models::facts(&row, name);
+        facts.attachment_tokens = self.config.limits.attachment_tokens.map(NonZeroU64::get);
         Provider::open(&row, name, facts, api, choice, &self.net, &env)
     }
 

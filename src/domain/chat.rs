@@ -18,6 +18,14 @@ pub struct ChatRequest {
     pub settings: Settings,
 }
 
+impl ChatRequest {
+    /// Images, documents and sounds, in their order.
+    pub fn attachments(&self) -> impl Iterator<Item = &Part> {
+        let parts = self.messages.iter().flat_map(|message| &message.parts);
+        parts.filter(|part| matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_)))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     pub role: Role,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::chat::Effort;
+use super::chat::{ChatRequest, Effort, Part};
 
 /// A model at a provider, perhaps in a region: `openai/gpt-5.2`, `bedrock@eu-west-1/eu.anthropic.claude-sonnet-4-6`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +45,11 @@ pub struct ModelFacts {
     pub max_completion_tokens: bool,
     /// The API refuses to stream this model.
     pub streams: bool,
+    /// The most tokens of one image, where the model's maker says so.
+    pub image_tokens: Option<u64>,
+    /// The most tokens of anything else that is attached, and of an image of which the maker does not say it: the user's
+    /// word (`limits.attachment_tokens`).
+    pub attachment_tokens: Option<u64>,
 }
 
 impl Default for ModelFacts {
@@ -60,6 +65,8 @@ impl Default for ModelFacts {
             max_output: None,
             max_completion_tokens: false,
             streams: true,
+            image_tokens: None,
+            attachment_tokens: None,
         }
     }
 }
@@ -69,6 +76,16 @@ impl ModelFacts {
     #[must_use]
     pub fn takes_temperature(&self, effort: Option<Effort>) -> bool {
         self.temperature || (self.temperature_at_none && effort == Some(Effort::None))
+    }
+
+    /// The most tokens that everything attached to a request can be; `None`: of something in it nobody knows.
+    #[must_use]
+    pub fn attached(&self, request: &ChatRequest) -> Option<u64> {
+        let most = request.attachments().map(|part| match part {
+            Part::Image(_) => self.image_tokens.or(self.attachment_tokens),
+            _ => self.attachment_tokens,
+        });
+        most.into_iter().try_fold(0_u64, |sum, most| Some(sum.saturating_add(most?)))
     }
 }
 

@@ -62,9 +62,7 @@ impl Refused {
 
     fn help(&self, refusal: &Refusal, now_ms: i64) -> String {
         let needed = refusal.needed;
-        let lacks_cap =
-            refusal.reasons.is_empty() || refusal.reasons.iter().any(|reason| reason.contains("--max-tokens"));
-        let bounding = if lacks_cap { "give --max-tokens" } else { "leave that out" };
+        let bounding = bounding(&refusal.reasons);
         let budget = &self.standing.budget;
         let (name, is_ours) = (&budget.name, budget.origin == Origin::Command);
         match self.why {
@@ -77,10 +75,22 @@ impl Refused {
             Why::Unpriced => {
                 format!("price the model in your pricing.toml, or set {name} with --on-unknown-price assume:AMOUNT")
             }
-            Why::Unbounded if is_ours => bounding.to_owned(),
+            Why::Unbounded if is_ours => bounding,
             Why::Unbounded => format!("{bounding}, or set {name} with --allow-unbounded"),
         }
     }
+}
+
+/// What would bound a call of which nobody can say how much it may cost.
+fn bounding(reasons: &[String]) -> String {
+    let names = |word: &str| reasons.iter().any(|reason| reason.contains(word));
+    let ways = [
+        (reasons.is_empty() || names("--max-tokens"), "give --max-tokens"),
+        (names("--effort"), "give a lower --effort"),
+        (names("limits.attachment_tokens"), "set limits.attachment_tokens in config.toml"),
+    ];
+    let ways: Vec<&str> = ways.iter().filter(|(helps, _)| *helps).map(|(_, way)| *way).collect();
+    if ways.is_empty() { "leave that out".to_owned() } else { ways.join(" and ") }
 }
 
 impl Standing {
@@ -138,7 +148,7 @@ fn duration(millis: i64) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::duration;
+    use super::{bounding, duration};
     use crate::domain::budget::{Account, Budget, OnUnknownPrice, Origin, Refusal, Refused, Scope, Standing, Why};
     use crate::domain::failure::ErrorClass;
     use crate::domain::money::Usd;
@@ -225,6 +235,20 @@ pub(crate) mod tests {
         let mut passed = standing();
         passed.budget.limit = usd("49");
         assert_eq!(passed.words(), "$49/day, spent $49.31, held $0.52, over by $0.83");
+    }
+
+    #[test]
+    fn what_would_bound_a_call_is_named() {
+        for (reasons, told) in [
+            (&[][..], "give --max-tokens"),
+            (&["no cap is sent: give --max-tokens"], "give --max-tokens"),
+            (&["limits.attachment_tokens does not say it"], "set limits.attachment_tokens in config.toml"),
+            (&["give a lower --effort", "--max-tokens"], "give --max-tokens and give a lower --effort"),
+            (&["it searches"], "leave that out"),
+        ] {
+            let reasons: Vec<String> = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+            assert_eq!(bounding(&reasons), told);
+        }
     }
 
     #[test]

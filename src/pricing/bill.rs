@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::moment::Moment;
 use super::price::{Context, Price, Priced};
+use super::quote::BYTES_PER_TOKEN;
 use super::resolve::{pins, same};
 use super::{Prices, quote};
 use crate::domain::bill::{Basis, Bill, Line, Outcome, Quote};
@@ -29,9 +30,6 @@ pub struct Called<'a> {
     pub answer_bytes: u64,
     pub simulated: bool,
 }
-
-/// Bytes of text that one token holds, for estimates alone.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// The bill of a call where no table is at hand. `simulated`: it was the simulator's, which is free unless it was given
 /// prices.

@@ -18,6 +18,10 @@ const AROUND_REQUEST: u64 = 64;
 const AROUND_MESSAGE: u64 = 16;
 const AROUND_TOOLS: u64 = 1024;
 const AROUND_TOOL: u64 = 64;
+/// Around each attachment, beside what it is itself.
+const AROUND_ATTACHMENT: u64 = 16;
+/// Bytes of text that one token holds, for estimates alone.
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// What a request can consume, as far as it is known before it is sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,27 +38,41 @@ pub struct Ask {
     pub cache: Option<CacheLifetime>,
     /// Thinking may come beside the capped output, up to the cap again.
     pub thinking_apart: bool,
-    /// Attachments, and the most tokens that they can be; `None`: not known.
+    /// Attachments, and the most tokens that they can be together; `None`: not known.
     pub attachments: u64,
     pub attachment_tokens: Option<u64>,
+    /// Of the request's bytes, those that are attachments and bounded by their tokens.
+    pub attached_bytes: u64,
     /// Why neither bytes nor cap bound the request, where something in it says so.
     pub unbounded: Vec<String>,
 }
 
 impl Ask {
+    /// Bytes from which the prompt is estimated: those of its text, and what as many tokens of text would have as the
+    /// attachments can be.
+    #[must_use]
+    pub fn prompt_bytes(&self) -> u64 {
+        let attached = self.attachment_tokens.unwrap_or(0).saturating_mul(BYTES_PER_TOKEN);
+        self.text_bytes().saturating_add(attached)
+    }
+
+    fn text_bytes(&self) -> u64 {
+        self.request_bytes.saturating_sub(self.attached_bytes)
+    }
+
+    /// The most tokens of what is attached.
+    fn attached(&self) -> u64 {
+        let around = self.attachments.saturating_mul(AROUND_ATTACHMENT);
+        self.attachment_tokens.map_or(0, |tokens| tokens.saturating_add(around))
+    }
+
     /// The most prompt tokens.
     fn input(&self) -> u64 {
         let tools =
             if self.tools > 0 { AROUND_TOOLS.saturating_add(self.tools.saturating_mul(AROUND_TOOL)) } else { 0 };
-        [
-            self.request_bytes,
-            AROUND_REQUEST,
-            self.messages.saturating_mul(AROUND_MESSAGE),
-            tools,
-            self.attachment_tokens.unwrap_or(0),
-        ]
-        .into_iter()
-        .fold(0, u64::saturating_add)
+        [self.text_bytes(), AROUND_REQUEST, self.messages.saturating_mul(AROUND_MESSAGE), tools, self.attached()]
+            .into_iter()
+            .fold(0, u64::saturating_add)
     }
 }
 
@@ -101,12 +119,18 @@ impl Prices {
 
 /// The two parts of a ceiling in words.
 fn parts(quote: &Quote, ask: &Ask, price: &Price, rates: (Decimal, Decimal), amounts: (Usd, Usd)) -> Vec<String> {
-    let (bytes, around) = (ask.request_bytes, quote.input_bound.saturating_sub(ask.request_bytes));
+    let (bytes, attached) = (ask.text_bytes(), ask.attached());
+    let around = quote.input_bound.saturating_sub(bytes).saturating_sub(attached);
+    let attachments = match ask.attachments {
+        0 => String::new(),
+        1 => format!(", {attached} for what is attached"),
+        many => format!(", {attached} for {many} attachments"),
+    };
     let source = &price.source;
     let checked = source.checked.as_deref().map_or_else(String::new, |day| format!(", checked {day}"));
     vec![
         format!(
-            "the prompt is at most {} tokens ({bytes} bytes and {around} around them) at ${} / 1,000,000: ${}",
+            "the prompt is at most {} tokens ({bytes} bytes{attachments} and {around} around them) at ${} / 1,000,000: ${}",
             quote.input_bound, rates.0, amounts.0
         ),
         format!(
@@ -136,7 +160,7 @@ fn unboundable(price: &Price, ask: &Ask) -> Vec<String> {
     }
     reasons.extend(ask.unbounded.iter().cloned());
     if ask.attachments > 0 && ask.attachment_tokens.is_none() {
-        reasons.push("the tokens of an attachment are not known".into());
+        reasons.push("limits.attachment_tokens does not say how many tokens an attachment can be".into());
     }
     if ask.output_max.or(price.max_output).is_none() {
         reasons.push("no output cap is sent, and the model's own is not known: give --max-tokens".into());

@@ -552,6 +552,23 @@ fn what_cannot_be_bounded_has_no_ceiling_and_a_reason() {
     assert_eq!(quoted("router/m:free", &[], &ask).ceiling, Some(Usd::default()));
 }
 
+#[test]
+fn an_attachment_counts_by_its_tokens_in_place_of_its_bytes() {
+    let plain = Ask { request_bytes: 9_920, messages: 1, output_max: Some(1000), ..Ask::default() };
+    // 10,000 of text, 3,000 for the attachments and 2 × 16 around them; with the write that may come unasked:
+    // 13,032 × 2.5 + 1000 × 10
+    let attached = Ask { attachments: 2, attachment_tokens: Some(3_000), ..plain.clone() };
+    let quote = quoted("open/sol", &[], &attached);
+    assert_eq!((quote.input_bound, quote.ceiling), (13_032, Usd::parse("0.04258")));
+    assert!(quote.reasons[0].contains("9920 bytes, 3032 for 2 attachments and 80 around them"), "{:?}", quote.reasons);
+    // Of the bytes, 9,000 are theirs: 1,000 + 3,032 in the prompt.
+    let inline = Ask { attached_bytes: 9_000, ..attached.clone() };
+    let quote = quoted("open/sol", &[], &inline);
+    assert_eq!((quote.input_bound, quote.ceiling), (4_032, Usd::parse("0.02008")));
+    // An estimate takes four bytes for a token.
+    assert_eq!([&plain, &attached, &inline].map(Ask::prompt_bytes), [9_920, 21_920, 12_920]);
+}
+
 fn price_of(model: &str) -> Price {
     match prices().price(&name(model), Moment::parse(NOON).expect("an instant"), &Context::new()) {
         Priced::Sheet(price) => *price,

@@ -199,6 +199,7 @@ impl Http {
             thinking_apart: self.row.quirks.reasoning_apart
                 || self.row.quirks.thinking_outside_cap
                 || self.dialect == Dialect::GenerateContent,
+            attachment_tokens: self.facts.attached(request),
             simulated: None,
             body: encoded.body,
             ignored: encoded.ignored,

@@ -116,6 +116,8 @@ pub struct Draft {
     pub output_max: Option<u64>,
     /// Thinking may come beside the capped output, up to the cap again.
     pub thinking_apart: bool,
+    /// The most tokens that everything attached can be; `None`: of something in it nobody knows.
+    pub attachment_tokens: Option<u64>,
     /// The most that the simulator would charge.
     pub simulated: Option<Quote>,
 }

@@ -302,6 +302,41 @@ mod tests {
     }
 
     #[test]
+    fn an_image_has_a_maximum_only_where_its_maker_gives_one() {
+        for (name, tokens) in [
+            ("openai/gpt-4o", Some(1_445)),
+            ("openai/gpt-4o-2024-11-20", Some(1_445)),
+            ("openai/gpt-4o-mini-2024-07-18", Some(48_169)),
+            ("azure/gpt-4o-mini", Some(48_169)),
+            ("openai/gpt-4.1", Some(1_445)),
+            ("openai/gpt-4.1-mini", Some(2_642)),
+            ("openai/gpt-4.1-nano", Some(3_779)),
+            ("openai/o3", Some(1_275)),
+            ("openai/o4-mini", Some(2_642)),
+            ("openai/gpt-5", Some(1_190)),
+            ("openai/gpt-5-mini", Some(2_642)),
+            ("openai/gpt-5-nano-2025-08-07", Some(3_779)),
+            ("openai/gpt-5.2", None),
+            ("openai/gpt-5.4-mini", None),
+            ("openai/gpt-6-sol", None),
+            ("openrouter/openai/gpt-4o", None),
+            ("anthropic/claude-sonnet-4-5", Some(4_784)),
+            ("bedrock/us.anthropic.claude-opus-4-7", Some(4_784)),
+            ("vertex/claude-3-5-haiku@20241022", Some(4_784)),
+            ("anthropic/claude-opus-7", None),
+            ("gemini/gemini-3-pro-preview", Some(2_240)),
+            ("vertex/gemini-3.5-flash", Some(2_240)),
+            ("gemini/gemini-3.1-flash-lite-image", None),
+            ("gemini/gemini-2.5-flash", None),
+            ("bedrock/amazon.nova-lite-v1:0", None),
+            ("bedrock/us.amazon.nova-2-lite-v1:0", None),
+        ] {
+            let facts = of(name).0;
+            assert_eq!((facts.image_tokens, facts.attachment_tokens), (tokens, None), "{name}");
+        }
+    }
+
+    #[test]
     fn a_star_stands_for_any_text() {
         assert!(matches("*claude-opus-4-7*", "us.anthropic.claude-opus-4-7-v1:0"));
         assert!(matches("o3*", "o3-mini") && matches("gpt-5", "gpt-5"));

@@ -117,6 +117,7 @@ impl Sim {
             region: None,
             output_max: request.settings.max_tokens.map(u64::from),
             thinking_apart: false,
+            attachment_tokens: None,
             simulated: Some(self.quote(request)),
         }
     }

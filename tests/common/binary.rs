@@ -234,12 +234,20 @@ impl Done {
     /// How many attempts stand in the books of this run's own folder.
     #[track_caller]
     pub fn booked(&self) -> usize {
+        self.rows().len()
+    }
+
+    /// The attempts in the books of this run's own folder as `logs -j` tells them, the first one first.
+    #[track_caller]
+    pub fn rows(&self) -> Vec<Value> {
         let mut logs = Command::new(binary());
         at_home(logs.args(["logs", "-j", "-n", "1000"]), self.folder.path());
         let out = logs.stdin(Stdio::null()).output().expect("the binary starts");
         let listed: Value = serde_json::from_slice(&out.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out.stderr)));
-        listed["calls"].as_array().map_or(0, Vec::len)
+        let mut rows = listed["calls"].as_array().cloned().unwrap_or_default();
+        rows.sort_by_key(|row| row["id"].as_str().map(str::to_owned));
+        rows
     }
 
     fn text_lossy(&self) -> String {

@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod bodies;
+pub mod event_stream;
 pub mod server;
 #[cfg(unix)]
 pub mod sitting;

@@ -423,3 +423,10 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
     }
     Some(request)
 }
+
+/// A date as HTTP writes it, so many seconds from now.
+pub fn http_date(offset_s: i64) -> String {
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(offset_s);
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&at).expect("a year of four digits")
+}

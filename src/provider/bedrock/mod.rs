@@ -9,6 +9,7 @@ pub(super) mod region;
 mod request;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_sdk_bedrockruntime::config::http::HttpRequest;
 use aws_sdk_bedrockruntime::config::retry::RetryConfig;
@@ -33,7 +34,7 @@ use super::key::Redactor;
 use super::net::{Net, is_loopback};
 use super::{Choice, Draft, Env, Errand, Limits, error};
 use crate::domain::chat::{ChatEvent, ChatRequest};
-use crate::domain::failure::{ErrorClass, Failure};
+use crate::domain::failure::{ErrorClass, Failure, Repeat};
 use crate::domain::model::{ModelFacts, ModelName};
 use crate::wire::body::TEXT_MAX;
 use crate::wire::contract::{DecodeError, Dialect, Encoded};
@@ -53,7 +54,8 @@ pub struct Bedrock {
     row: Row,
     model: String,
     facts: ModelFacts,
-    stream: bool,
+    /// The whole answer is asked for at once.
+    whole: bool,
     /// `None`: the instance is asked at the first call.
     region: Option<Region>,
     remark: Option<String>,
@@ -67,6 +69,10 @@ pub struct Bedrock {
     net: Arc<Net>,
     /// Made by the first call and kept: it remembers by how much the clock is wrong.
     client: OnceCell<(Client, String)>,
+    /// The service refused to stream this model.
+    refuses_streams: AtomicBool,
+    /// By how many minutes the clock is wrong, as far as a refusal told; 0: it is right.
+    clock_off_min: AtomicU64,
 }
 
 impl Bedrock {
@@ -108,7 +114,7 @@ impl Bedrock {
         Ok(Bedrock {
             row: row.clone(),
             model: name.model.clone(),
-            stream: !choice.whole && facts.streams,
+            whole: choice.whole,
             facts,
             region,
             remark,
@@ -119,6 +125,8 @@ impl Bedrock {
             own_clock: on("AWS_DISABLE_CLOCK_SKEW_CORRECTION"),
             net: Arc::clone(net),
             client: OnceCell::new(),
+            refuses_streams: AtomicBool::new(false),
+            clock_off_min: AtomicU64::new(0),
         })
     }
 
@@ -164,7 +172,7 @@ impl Bedrock {
     /// # Errors
     /// `config` where the API has no form for something in the request.
     pub fn draft(&self, request: &ChatRequest) -> Result<Draft, Failure> {
-        let encoded = self.encode(request, self.stream)?;
+        let encoded = self.encode(request, self.streams())?;
         let region = self.region().unwrap_or("REGION");
         let base = self.moved.as_ref().map_or_else(
             || format!("https://{}", self.host(region)),
@@ -173,6 +181,7 @@ impl Bedrock {
         let origin = self.credentials.origin();
         Ok(Draft {
             thinking_apart: false,
+            attachment_tokens: self.facts.attached(request),
             simulated: None,
             url: format!("{base}/model/{}/{}", escaped(&self.model), encoded.method),
             dialect: Dialect::Converse,
@@ -193,44 +202,52 @@ impl Bedrock {
         })
     }
 
-    /// Sends the request and waits for the head of the answer; where the model is refused only because it was to be
-    /// streamed, or the clock is wrong, once more in the form that can work.
+    /// Sends the request once and waits for the head of the answer. Where the model is refused only because it was to be
+    /// streamed, or the clock is wrong, the next request is in the form that can work.
     ///
     /// # Errors
     /// A [`Failure`] that says whether it may have cost money.
     pub async fn send(&self, request: &ChatRequest, limits: &Limits, errand: Errand<'_>) -> Result<Arriving, Failure> {
+        let stream = self.streams();
+        let clock_off = self.clock_off_min.load(Ordering::Relaxed);
         let mut notes = Vec::new();
-        let mut stream = self.stream;
-        if !self.facts.streams {
+        if !stream && !self.whole {
             notes.push("this model cannot be streamed: the answer comes at once".to_owned());
         }
-        let (client, region) = self.client(limits).await?;
-        let mut clock_mended = false;
-        loop {
-            let call = Arc::new(Call::new(self.whose(region), limits_of(limits, stream), stream, errand.departure));
-            let mut failure = match self.attempt(request, client, region, &call, errand.id).await {
-                Ok(arriving) => return Ok(arriving.noting(notes)),
-                Err(failure) => failure,
-            };
-            if stream && errors::refuses_streams(&failure) {
-                notes.push("this model cannot be streamed so: the answer comes at once".to_owned());
-                stream = false;
-                continue;
-            }
-            let head = call.seen().head.clone();
-            let Some(minutes) = errors::clock_fault(&failure, head.as_ref()) else {
-                return Err(failure);
-            };
-            let off = format!("this machine's clock is off by {minutes} min");
-            if clock_mended || self.own_clock || matches!(self.credentials.source, Source::Bearer(_)) {
-                let advice = failure.advice.take().unwrap_or_else(|| "set the clock".into());
-                failure.advice = Some(format!("{advice} ({off})"));
-                return Err(failure);
-            }
-            // The client has learnt the difference from the answer and signs with it from now on.
-            clock_mended = true;
-            notes.push(format!("{off}; AWS's time was taken"));
+        if clock_off > 0 {
+            notes.push(format!("this machine's clock is off by {clock_off} min; AWS's time was taken"));
         }
+        let (client, region) = self.client(limits).await?;
+        let call = Arc::new(Call::new(self.whose(region), limits_of(limits, stream), stream, errand.departure));
+        match self.attempt(request, client, region, &call, errand.id).await {
+            Ok(arriving) => Ok(arriving.noting(notes)),
+            Err(failure) => Err(self.learn(failure, &call, clock_off)),
+        }
+    }
+
+    /// Whether the next answer is asked for as a stream.
+    fn streams(&self) -> bool {
+        !self.whole && self.facts.streams && !self.refuses_streams.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what a refusal teaches about the next request, which is then worth making at once. `clock_off`: by how many
+    /// minutes the clock was known to be wrong when this one was signed.
+    fn learn(&self, failure: Failure, call: &Call, clock_off: u64) -> Failure {
+        if call.streamed && errors::refuses_streams(&failure) {
+            self.refuses_streams.store(true, Ordering::Relaxed);
+            return at_once(failure).advise("ask for the whole answer at once: --no-stream");
+        }
+        let head = call.seen().head.clone();
+        let Some(minutes) = errors::clock_fault(&failure, head.as_ref()) else { return failure };
+        let advice = failure.advice.as_deref().unwrap_or("set the clock");
+        let advice = format!("{advice} (this machine's clock is off by {minutes} min)");
+        let failure = failure.advise(advice);
+        if clock_off > 0 || self.own_clock || matches!(self.credentials.source, Source::Bearer(_)) {
+            return failure;
+        }
+        // The client has learnt the difference from the answer and signs with it from now on.
+        self.clock_off_min.store(minutes, Ordering::Relaxed);
+        at_once(failure)
     }
 
     async fn attempt(
@@ -338,6 +355,11 @@ fn name_the_call(body: &mut serde_json::Value, id: &str) {
     if let Some(pairs) = metadata.as_object_mut().filter(|pairs| pairs.len() < PAIRS_MAX) {
         pairs.insert("llmx-call".into(), id.into());
     }
+}
+
+/// Worth one more request without a wait: it will be another one.
+fn at_once(failure: Failure) -> Failure {
+    Failure { retry_after_ms: Some(0), ..failure }.repeats(Repeat::Once)
 }
 
 fn limits_of(limits: &Limits, stream: bool) -> Limits {
