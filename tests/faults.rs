@@ -559,7 +559,7 @@ mod statuses {
 }
 
 mod bodies_of_200 {
-    use super::{ONE, Script, Server, TEXT, ask_in, bodies, chat, in_every_dialect, json, outcome};
+    use super::{ONE, Script, Server, TEXT, Value, ask_in, bodies, chat, in_every_dialect, json, outcome};
 
     #[test]
     fn an_error_in_place_of_the_answer_has_its_own_class() {
@@ -575,6 +575,46 @@ mod bodies_of_200 {
             let outcome = chat(Script::json(200, body.to_string()));
             outcome.fails(class, exit, may_be_billed).text("");
             outcome.may_be_repeated(matches!(class, "rate-limit" | "overloaded"));
+        }
+    }
+
+    #[test]
+    fn an_answer_beside_an_error_is_shown_and_booked_by_its_count() {
+        for spoken in bodies::all() {
+            let mut body: Value = serde_json::from_str(&spoken.whole).expect("JSON");
+            // Responses knows only codes of its own.
+            body["error"] = if spoken.api == "responses" {
+                json!({"code": "rate_limit_exceeded", "message": "slow down"})
+            } else {
+                json!({"code": 429, "message": "slow down"})
+            };
+            let server = Server::new(Script::json(200, body.to_string()));
+            let llmx = ask_in(&spoken, &server).args(&["-S"]);
+            let outcome = outcome(server, llmx);
+            outcome.fails("rate-limit", 5, true).may_be_repeated(false).text(TEXT).reports(5).says(&["slow down"]);
+        }
+        // Without a finish reason, and with the error in the choice.
+        for place in ["/choices/0", ""] {
+            let mut body = json!({"id": "c1", "object": "chat.completion", "model": "m-1",
+                "choices": [{"index": 0, "message": {"role": "assistant", "content": TEXT}}],
+                "usage": {"prompt_tokens": 7, "completion_tokens": 500, "total_tokens": 507}});
+            body.pointer_mut(place).expect("a place")["error"] = json!({"code": 502, "message": "no room"});
+            chat(Script::json(200, body.to_string())).fails("overloaded", 6, true).text(TEXT).reports(500);
+            body["usage"] = Value::Null;
+            chat(Script::json(200, body.to_string())).fails("overloaded", 6, true).text(TEXT).is_unconfirmed();
+        }
+    }
+
+    #[test]
+    fn an_error_of_nothing_is_none() {
+        for nothing in [json!({}), json!(""), Value::Null] {
+            for spoken in bodies::all().into_iter().filter(|spoken| spoken.api != "ollama") {
+                let mut body: Value = serde_json::from_str(&spoken.whole).expect("JSON");
+                body["error"] = nothing.clone();
+                let server = Server::new(Script::json(200, body.to_string()));
+                let llmx = ask_in(&spoken, &server);
+                outcome(server, llmx).answers(TEXT).reports(5);
+            }
         }
     }
 
@@ -817,6 +857,93 @@ mod streams {
             |spoken| open(spoken, format!("{}{}", spoken.begun(), spoken.refusal)).end(),
             |_, outcome| _ = outcome.fails("rate-limit", 5, true).may_be_repeated(false).text(ONE).says(&["slow down"]),
         );
+    }
+
+    #[test]
+    fn pieces_of_a_tool_call_are_content_after_which_nothing_is_repeated() {
+        in_every_dialect(
+            |spoken| {
+                let pieces = [&spoken.opening, &spoken.calling, &spoken.argument, &spoken.argument, &spoken.refusal];
+                open(spoken, pieces.map(String::as_str).concat()).end()
+            },
+            |_, outcome| {
+                outcome.fails("rate-limit", 5, true).may_be_repeated(false).is_unconfirmed().says(&["slow down"]);
+                assert!(outcome.object["timing"]["first_token_ms"].is_u64(), "{}", outcome.object);
+            },
+        );
+        in_every_dialect(
+            |spoken| open(spoken, format!("{}{}{}", spoken.opening, spoken.calling, spoken.error)).end(),
+            |_, outcome| _ = outcome.fails("overloaded", 6, true).may_be_repeated(false),
+        );
+    }
+
+    #[test]
+    fn a_drip_of_tool_arguments_is_an_answer_that_grows() {
+        for spoken in bodies::all().into_iter().filter(|spoken| !spoken.argument.is_empty()) {
+            let begun = open(&spoken, format!("{}{}", spoken.opening, spoken.calling));
+            let server = Server::new(begun.drip(&spoken.argument, Duration::from_millis(20)));
+            let limits = "[limits]\nidle_ms = 5000\ncontent_ms = 1000\nfirst_token_ms = 1000\n";
+            let llmx = ask_in(&spoken, &server).args(&["--timeout", "2"]).config(limits);
+            outcome(server, llmx).fails("timeout", 6, true).says(&["--timeout"]);
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_tool_call_are_no_event_and_no_call() {
+        let spoken = bodies::chat();
+        let pieces = [&spoken.opening, &spoken.calling, &spoken.argument, &spoken.error];
+        let server = Server::new(Script::stream(pieces.map(String::as_str).concat()));
+        let lines = Llmx::openai(&server, &["--jsonl", "x"]).run().exits(6).lines();
+        let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+        assert_eq!(events, ["started"], "{lines:?}");
+        assert_eq!(lines.last().map(|last| &last["tool_calls"]), Some(&json!([])), "{lines:?}");
+    }
+
+    #[test]
+    fn sealed_thinking_is_content_as_well() {
+        let sealed = json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "c2VhbGVk", "index": 0}]});
+        let stream = format!("{}{}", chunk(&sealed, None), bodies::chat().refusal);
+        chat(Script::stream(stream)).fails("rate-limit", 5, true).may_be_repeated(false);
+    }
+
+    #[test]
+    fn what_comes_beside_an_error_in_a_stream_is_shown_and_nothing_is_repeated() {
+        let error = json!({"code": 429, "message": "slow down"});
+        for spoken in bodies::all() {
+            // The other dialects have events of their own for an error.
+            if !matches!(spoken.api, "chat" | "generate-content" | "ollama") {
+                continue;
+            }
+            let (before, object) = spoken.two.split_at(spoken.two.find('{').expect("an object"));
+            let mut frame: Value = serde_json::from_str(object.trim()).expect("JSON");
+            frame["error"] = error.clone();
+            if spoken.api == "generate-content" {
+                frame["usageMetadata"] = Value::Null;
+            }
+            let stream = format!("{}{before}{frame}\n\n", spoken.opening);
+            let server = Server::new(open(&spoken, stream).end());
+            let llmx = ask_in(&spoken, &server);
+            let outcome = outcome(server, llmx);
+            outcome.fails("rate-limit", 5, true).may_be_repeated(false).text(super::bodies::TWO).is_unconfirmed();
+        }
+        let inner = json!({"id": "c1", "choices": [{"index": 0, "delta": {"content": ONE}, "finish_reason": "error",
+            "error": {"code": 502, "message": "no room"}}]});
+        let outcome = chat(Script::stream(bodies::event(&inner)));
+        outcome.fails("overloaded", 6, true).may_be_repeated(false).text(ONE).is_unconfirmed();
+    }
+
+    #[test]
+    fn an_error_beside_which_nothing_came_is_an_error_as_the_first_event() {
+        let nothing = json!({"id": "c1", "model": "m-1", "error": {"code": 429, "message": "slow down"},
+            "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}],
+            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}});
+        chat(Script::stream(bodies::event(&nothing))).fails("rate-limit", 5, false).may_be_repeated(true).text("");
+        let failed = json!({"type": "response.failed", "response": {"id": "r1", "object": "response",
+            "status": "failed", "model": "m-1", "output": [], "usage": null,
+            "error": {"code": "rate_limit_exceeded", "message": "slow down"}}});
+        let server = Server::new(Script::stream(bodies::named(&failed)));
+        let llmx = Llmx::openai(&server, &["--api", "responses", "x"]);
+        outcome(server, llmx).fails("rate-limit", 5, false).may_be_repeated(true).text("");
     }
 
     #[test]

@@ -123,6 +123,40 @@ mod repeating {
     }
 
     #[test]
+    fn nothing_is_asked_again_once_a_piece_of_a_tool_call_or_a_text_beside_an_error_came() {
+        let spoken = crate::common::bodies::chat();
+        let pieces = [&spoken.calling, &spoken.argument, &spoken.refusal].map(String::as_str).concat();
+        let pieces = pieces.replace("m-1", "gpt-4o-mini");
+        let beside = json!({"error": {"code": 429, "message": "slow down"},
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "It is."}}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 500, "total_tokens": 507}});
+        // 7 × $0.15 and 500 × $0.6 for a million.
+        for (script, basis, usd) in [
+            (Script::stream(pieces), "estimated", None),
+            (Script::json(200, beside.to_string()), "table", Some(json!("0.00030105"))),
+        ] {
+            let (server, books) = (Server::of(vec![script, counted("fine", 7, 5)]), Books::new());
+            books.ask(&server, &never(), &[]).run().exits(5);
+            let calls = books.calls();
+            assert_eq!((server.requests().len(), calls.len(), &calls[0]["cost"]["basis"]), (1, 1, &json!(basis)));
+            if let Some(usd) = usd {
+                assert_eq!(calls[0]["cost"]["usd"], usd);
+            }
+            books.are_whole();
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_gave_up_waiting_is_not_asked_again_even_where_ambiguous_failures_are() {
+        let ambiguous = "[fallback]\non = [\"ambiguous\"]\n";
+        for (script, requests) in [(refused(504), 1), (refused(524), 1), (Script::bare(), 2)] {
+            let (server, books) = (Server::new(script), Books::new());
+            books.ask(&server, &never(), &[]).config(ambiguous).run().exits(6);
+            assert_eq!((server.requests().len(), books.calls().len()), (requests, requests));
+        }
+    }
+
+    #[test]
     fn nothing_is_asked_again_once_a_token_was_shown() {
         let begun = Script::events().piece(super::says("It ")).reset();
         let (server, books) = (Server::of(vec![begun, counted("fine", 7, 5)]), Books::new());

@@ -79,7 +79,14 @@ pub(super) async fn together(arriving: &mut Arriving, events: &mut Vec<ChatEvent
 }
 
 fn is_content(event: &ChatEvent) -> bool {
-    matches!(event, ChatEvent::Text(_) | ChatEvent::Reasoning(_) | ChatEvent::ToolCall(_) | ChatEvent::Refusal(_))
+    matches!(
+        event,
+        ChatEvent::Text(_)
+            | ChatEvent::Reasoning(_)
+            | ChatEvent::ToolCall(_)
+            | ChatEvent::Growing(_)
+            | ChatEvent::Refusal(_)
+    )
 }
 
 /// What can be said of the consumption. `left`: something of the request had been handed to the network.

@@ -149,9 +149,11 @@ fn replaces(failed: &Failed<'_>, policy: &Persistence) -> bool {
     }
 }
 
-/// The request was written, and nobody knows whether the model was at work.
+/// The request was written, and nobody knows whether the model was at work. A gateway that gave up waiting (504) says that
+/// it was.
 fn is_ambiguous(failure: &Failure) -> bool {
-    failure.may_be_billed && matches!(failure.class, ErrorClass::Network | ErrorClass::Timeout)
+    let is_unheard = matches!(failure.class, ErrorClass::Network | ErrorClass::Timeout) && failure.status.is_none();
+    failure.may_be_billed && is_unheard
 }
 
 fn broke_off(failure: &Failure) -> bool {
@@ -282,6 +284,11 @@ mod tests {
         assert_eq!(Tries::default().after(&with_other, &Persistence::default()), Next::Stop);
         let asked = Persistence { ambiguous: true, ..Persistence::default() };
         assert!(matches!(story(&with_other, &asked)[..], [Next::Again { .. }, Next::Instead, ..]));
+        for status in [504, 524, 408] {
+            let mut gave_up = Failure::new(ErrorClass::Timeout, "no answer in time").maybe_billed();
+            gave_up.status = Some(status);
+            assert_eq!(story(&failed(&gave_up), &asked), [Next::Stop], "{status}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Answer {
     pub notes: Vec<String>,
     /// The last part is reasoning that has not been closed yet.
     reasoning_open: bool,
+    /// Bytes that came of what has not been handed over yet; `None`: nothing of the kind ever came.
+    growing: Option<u64>,
 }
 
 impl Answer {
@@ -55,8 +57,11 @@ impl Answer {
             ChatEvent::Refusal(piece) => self.refusal.push_str(&piece),
             ChatEvent::ToolCall(call) => {
                 self.reasoning_open = false;
-                self.parts.push(Part::ToolCall(call));
+                let part = Part::ToolCall(call);
+                self.growing = self.growing.map(|bytes| bytes.saturating_sub(part.text_bytes()));
+                self.parts.push(part);
             }
+            ChatEvent::Growing(bytes) => self.growing = Some(self.growing.unwrap_or(0) + bytes as u64),
             ChatEvent::ServerTool(kind) => self.server_tools.push(kind),
             ChatEvent::Usage(usage) => self.usage = Some(usage),
             ChatEvent::Ignored(what) => self.ignored.push(what),
@@ -98,16 +103,17 @@ impl Answer {
         })
     }
 
-    /// Bytes of text, thinking and tool calls that came: the measure of an answer whose usage never did.
+    /// Bytes of text, thinking and tool calls that came, whole or not: the measure of an answer whose usage never did.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(Part::text_bytes).sum::<u64>() + self.refusal.len() as u64
+        let whole = self.parts.iter().map(Part::text_bytes).sum::<u64>() + self.refusal.len() as u64;
+        whole + self.growing.unwrap_or(0)
     }
 
-    /// Whether anything that the user would see has come.
+    /// Whether anything has come that the model made, if only a piece of a tool call.
     #[must_use]
     pub fn has_content(&self) -> bool {
-        !self.parts.is_empty() || !self.refusal.is_empty()
+        !self.parts.is_empty() || !self.refusal.is_empty() || self.growing.is_some()
     }
 
     /// The message that goes back as the assistant's turn when the conversation continues.

@@ -225,6 +225,9 @@ pub enum ChatEvent {
     Refusal(String),
     /// A tool call with its arguments complete.
     ToolCall(ToolCall),
+    /// So many bytes of text came of what is only handed over whole: the name and the arguments of a tool call, a plan, sealed
+    /// thinking (which holds no text). The answer has begun and grows.
+    Growing(usize),
     /// A tool that the provider itself ran (web search, code execution): its kind, as the provider names it.
     ServerTool(String),
     /// The call's usage so far; a later one replaces an earlier one.

@@ -647,8 +647,11 @@ impl Arriving {
             }
         }
         if out.len() > before {
-            self.began |=
-                out[before..].iter().any(|event| !matches!(event, ChatEvent::Started { .. } | ChatEvent::Note(_)));
+            // That it has ended is nothing of the answer: a response that failed at once says it, too.
+            let is_answer = |event: &ChatEvent| {
+                !matches!(event, ChatEvent::Started { .. } | ChatEvent::Note(_) | ChatEvent::Finished(_))
+            };
+            self.began |= out[before..].iter().any(is_answer);
             self.last_content = Instant::now();
         }
         read.map_err(|error| {

@@ -57,7 +57,8 @@ impl Body {
             *count += 1;
             decoder.frame(event, data, out).map_err(|error| numbered(error, *count))
         });
-        self.held = if out.len() > before { 0 } else { self.held + bytes.len() };
+        let handed_over = out[before..].iter().any(|event| !matches!(event, ChatEvent::Growing(_)));
+        self.held = if handed_over { 0 } else { self.held + bytes.len() };
         self.measure(&out[before..])?;
         self.say_lossy(out);
         read
@@ -134,7 +135,7 @@ fn kept(event: &ChatEvent) -> usize {
         ChatEvent::ReasoningDone(block) => {
             KEPT_EACH + [&block.signature, &block.redacted].into_iter().flatten().map(String::len).sum::<usize>()
         }
-        ChatEvent::Started { .. } | ChatEvent::Usage(_) | ChatEvent::Finished(_) => 0,
+        ChatEvent::Started { .. } | ChatEvent::Growing(_) | ChatEvent::Usage(_) | ChatEvent::Finished(_) => 0,
     }
 }
 

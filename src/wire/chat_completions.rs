@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::{DocumentForm, EffortForm, Quirks, ReasoningBack, SchemaForm, SeedForm};
-use super::{errors, json as js, usage};
+use super::{errors, json as js, mishap, usage};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, Message, Part, Reasoning, Role, Settings, ToolCall,
     ToolChoice,
@@ -452,7 +452,10 @@ impl ChatCompletions {
                 }
             }
         }
+        let mut growth = None;
         for detail in turn.reasoning_details.into_iter().flatten() {
+            // Sealed thinking holds no text, and comes all the same.
+            growth = growth.or(detail["data"].as_str().filter(|data| !data.is_empty()).map(|_| 0));
             self.detail(detail);
         }
         match turn.content {
@@ -470,6 +473,7 @@ impl ChatCompletions {
         if let Some(transcript) = turn.audio.and_then(|audio| audio.transcript.filled()) {
             out.push(ChatEvent::Note(format!("the answer is audio, which is not played; it says: {transcript}")));
         }
+        let before = self.held();
         for call in turn.tool_calls.into_iter().flatten() {
             self.call(call);
         }
@@ -477,6 +481,17 @@ impl ChatCompletions {
             let call = self.slot(Some(0), "");
             grow(call, &function);
         }
+        let grown = self.held().saturating_sub(before);
+        if grown > 0 {
+            growth = Some(grown);
+        }
+        // In a whole answer the calls follow at once.
+        out.extend(growth.filter(|_| !self.whole).map(ChatEvent::Growing));
+    }
+
+    /// Bytes of the tool calls in the making.
+    fn held(&self) -> usize {
+        self.calls.iter().map(|(_, call)| call.name.len() + call.arguments.len()).sum()
     }
 
     /// A reasoning block comes in pieces with one index: they become one block again.
@@ -620,10 +635,9 @@ fn grow(call: &mut ToolCall, function: &Function<'_>) {
 impl Decoder for ChatCompletions {
     fn frame(&mut self, event: &str, data: &str, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         let chunk: Chunk<'_> = js::parse(data)?;
-        let error = chunk.error.or_else(|| chunk.x_groq.as_ref().and_then(|groq| groq.error));
-        if error.is_some_and(|error| !matches!(error.get(), "null" | "{}" | "\"\"")) || event == "error" {
-            return Err(self.refusal(data, chunk.choices.is_some(), out));
-        }
+        let before = out.len();
+        let error = mishap::said(chunk.error.or_else(|| chunk.x_groq.as_ref().and_then(|groq| groq.error)));
+        let mut failed = (error.is_some() || event == "error").then_some(data);
         if !self.started && (chunk.id.0.is_some() || chunk.model.0.is_some()) {
             let (id, model) = (chunk.id.filled(), chunk.model.filled());
             self.started = model.is_some();
@@ -637,9 +651,7 @@ impl Decoder for ChatCompletions {
             if choice.index.unwrap_or(0) != 0 {
                 continue;
             }
-            if choice.error.is_some_and(|error| error.get() != "null") {
-                return Err(self.refusal(choice.error.map_or("", RawValue::get), true, out));
-            }
+            failed = failed.or(mishap::said(choice.error).map(RawValue::get));
             inner_usage = choice.usage.or(inner_usage);
             // Some servers send both, a delta in what is whole and the message so far in a stream: the object says which.
             let whole = choice.message.is_some() && (choice.delta.is_none() || is_completion);
@@ -652,7 +664,9 @@ impl Decoder for ChatCompletions {
             if let Some(reason) = reason
                 && !self.finished
             {
-                self.hand_over_calls(out);
+                if failed.is_none() {
+                    self.hand_over_calls(out);
+                }
                 self.finished = true;
                 out.push(ChatEvent::Finished(finish(&reason)));
             }
@@ -662,10 +676,13 @@ impl Decoder for ChatCompletions {
         }
         let groq_usage = chunk.x_groq.and_then(|groq| groq.usage);
         self.usage(chunk.usage.or(groq_usage).or(inner_usage), chunk.service_tier.0.as_deref(), out)?;
-        if !has_choices && !self.choices_seen && self.looks_like_an_error(data) {
-            return Err(self.refusal(data, false, out));
+        if failed.is_none() && !has_choices && !self.choices_seen && self.looks_like_an_error(data) {
+            failed = Some(data);
         }
-        Ok(())
+        match failed {
+            Some(error) => Err(self.refusal(error, before, out)),
+            None => Ok(()),
+        }
     }
 
     fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
@@ -689,12 +706,12 @@ impl Decoder for ChatCompletions {
 }
 
 impl ChatCompletions {
-    /// The provider's error inside a 200; what came before it stays.
-    fn refusal(&mut self, data: &str, keep_calls: bool, out: &mut Vec<ChatEvent>) -> DecodeError {
-        if keep_calls {
-            self.calls.clear();
-        }
+    /// The provider's error inside a 200. What came before it stays, and so does what came beside it: `out` from `before` on.
+    fn refusal(&mut self, data: &str, before: usize, out: &mut Vec<ChatEvent>) -> DecodeError {
+        // Half of a call is nothing that can be called.
+        self.calls.clear();
         self.close_reasoning(out);
+        mishap::settle(out, before);
         let value: Value = serde_json::from_str(data).unwrap_or_default();
         match errors::from_value(None, &value) {
             Some(error) => DecodeError::Api(error),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::contract::{ApiError, DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
 use super::usage::Counts;
-use super::{errors, json as js};
+use super::{errors, json as js, mishap};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Effort, Finish, FinishReason, Message, Part, Reasoning, Role, Settings, ToolCall,
     ToolChoice,
@@ -217,10 +217,11 @@ impl Cohere {
     }
 
     /// Takes a further piece of the arguments: of the call with its index, else of the last one.
-    fn grow(&mut self, index: Option<u64>, piece: &Value) {
+    fn grow(&mut self, index: Option<u64>, piece: &Value, out: &mut Vec<ChatEvent>) {
         let place = self.calls.iter().rposition(|(at, _)| *at == index).or(self.calls.len().checked_sub(1));
-        if let (Some(place), Some(arguments)) = (place, piece["function"]["arguments"].as_str()) {
+        if let (Some(place), Some(arguments)) = (place, filled(&piece["function"]["arguments"])) {
             self.calls[place].1.arguments.push_str(arguments);
+            out.push(ChatEvent::Growing(arguments.len()));
         }
     }
 
@@ -332,15 +333,31 @@ impl Decoder for Cohere {
         match kind {
             "message-start" | "content-end" | "citation-start" | "citation-end" | "debug" => {}
             "content-start" | "content-delta" => self.content(&piece["content"], out),
-            "tool-plan-delta" => self.plan.push_str(piece[PLAN].as_str().unwrap_or_default()),
+            "tool-plan-delta" => {
+                if let Some(plan) = filled(&piece[PLAN]) {
+                    self.plan.push_str(plan);
+                    out.push(ChatEvent::Growing(plan.len()));
+                }
+            }
             "tool-call-start" => {
                 self.close_plan(out);
-                self.calls.push((index, call_of(&piece["tool_calls"])));
+                let call = call_of(&piece["tool_calls"]);
+                out.push(ChatEvent::Growing(call.name.len() + call.arguments.len()));
+                self.calls.push((index, call));
             }
-            "tool-call-delta" => self.grow(index, &piece["tool_calls"]),
+            "tool-call-delta" => self.grow(index, &piece["tool_calls"], out),
             "tool-call-end" => self.close_call(index, out),
             "message-end" => return self.finish(&frame["delta"], out),
-            _ if frame["message"].is_object() => return self.message(&frame, out),
+            _ if frame["message"].is_object() => {
+                let before = out.len();
+                self.message(&frame, out)?;
+                if mishap::is_said(&frame["error"])
+                    && let Some(error) = errors::from_value(None, &frame)
+                {
+                    mishap::settle(out, before);
+                    return Err(DecodeError::Api(error));
+                }
+            }
             _ if kind.is_empty() || kind.contains("error") || !frame["error"].is_null() => {
                 if let Some(error) = errors::from_value(None, &frame) {
                     return Err(DecodeError::Api(error));

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
 use super::usage::Counts;
-use super::{errors, json as js};
+use super::{errors, json as js, mishap};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, Message, Part, Reasoning, Role, Settings, ToolCall,
     ToolChoice, ToolResult,
@@ -492,11 +492,9 @@ impl Decoder for GenerateContent {
             return Err(refusal(data));
         }
         let response: Response<'_> = js::parse(data)?;
-        if response.error.is_some_and(|error| !matches!(error.get(), "null" | "{}" | "\"\"")) {
-            return Err(refusal(data));
-        }
+        let (before, failed) = (out.len(), mishap::said(response.error).is_some());
         let says_nothing = response.candidates.is_none() && response.prompt_feedback.is_none();
-        if says_nothing && response.usage_metadata.is_none() && response.response_id.is_none() {
+        if !failed && says_nothing && response.usage_metadata.is_none() && response.response_id.is_none() {
             // A gateway's error in a form of its own (`{"message": …}`, `{"detail": …}`).
             return match errors::from_value(None, &js::parse::<Value>(data)?) {
                 Some(error) => Err(DecodeError::Api(error)),
@@ -522,6 +520,10 @@ impl Decoder for GenerateContent {
                 usage.set(Meter::WebSearch, paid);
             }
             out.push(ChatEvent::Usage(usage));
+        }
+        if failed {
+            mishap::settle(out, before);
+            return Err(refusal(data));
         }
         Ok(())
     }

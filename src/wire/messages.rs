@@ -11,7 +11,7 @@ use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
 use super::thinking::{BUDGET_MIN, budget, wanted_budget};
 use super::usage::{self, Counts};
-use super::{errors, json as js};
+use super::{errors, json as js, mishap};
 use crate::domain::chat::{
     CacheLifetime, ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, MediaSource, Message, Part, Reasoning,
     Role, Settings, Tool, ToolCall, ToolChoice, ToolResult,
@@ -467,6 +467,8 @@ struct Whole<'a> {
     stop_sequence: Option<String>,
     stop_details: Option<Value>,
     usage: Option<Value>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(serde::Deserialize)]
@@ -565,6 +567,7 @@ impl Decoder for Messages {
             "content_block_start" => {
                 let start: ContentBlockStart<'_> = js::parse(data)?;
                 self.open_block(start.index, start.content_block, out);
+                out.extend(self.open.last().and_then(|(_, block)| held(block)).map(ChatEvent::Growing));
             }
             "content_block_delta" => {
                 let piece: ContentBlockDelta = js::parse(data)?;
@@ -585,13 +588,13 @@ impl Decoder for Messages {
                 self.close_all(out);
                 self.ended = true;
             }
-            "message" => self.whole(js::parse(data)?, out),
+            "message" => self.whole(data, out)?,
             "error" => return Err(refusal(data)),
             // Without an event's name it is a body: one that is no message, and speaks, is an error in another shape.
             _ if event.is_empty() && !self.started => {
                 let value: Value = js::parse(data)?;
                 if value["content"].is_array() {
-                    self.whole(js::parse(data)?, out);
+                    self.whole(data, out)?;
                 } else if let Some(error) = errors::from_value(None, &value) {
                     return Err(DecodeError::Api(error));
                 }
@@ -664,7 +667,9 @@ impl Messages {
         self.take_usage(message.usage, false, out);
     }
 
-    fn whole(&mut self, message: Whole<'_>, out: &mut Vec<ChatEvent>) {
+    fn whole(&mut self, data: &str, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let message: Whole<'_> = js::parse(data)?;
+        let (before, failed) = (out.len(), mishap::said(message.error).is_some());
         self.started = true;
         self.ended = true;
         out.push(ChatEvent::Started { id: message.id, model: message.model });
@@ -675,6 +680,11 @@ impl Messages {
         self.take_usage(message.usage, true, out);
         let Whole { stop_reason, stop_sequence, stop_details, .. } = message;
         self.finish(Stop { stop_reason, stop_sequence, stop_details }, out);
+        if failed {
+            mishap::settle(out, before);
+            return Err(refusal(data));
+        }
+        Ok(())
     }
 
     fn open_block(&mut self, index: u64, start: BlockStart<'_>, out: &mut Vec<ChatEvent>) {
@@ -738,10 +748,17 @@ impl Messages {
                 show(delta.thinking, ChatEvent::Reasoning, out);
             }
             (Some("signature_delta"), Some(Block::Thinking(block))) => {
-                block.signature.get_or_insert_default().push_str(delta.signature.as_deref().unwrap_or_default());
+                let piece = delta.signature.unwrap_or_default();
+                block.signature.get_or_insert_default().push_str(&piece);
+                out.extend((!piece.is_empty()).then_some(ChatEvent::Growing(0)));
             }
-            (Some("input_json_delta"), Some(Block::ToolCall { call, .. })) => {
-                call.arguments.push_str(delta.partial_json.as_deref().unwrap_or_default());
+            // What a server's own tool is given is made by the model as well, though nobody sees it.
+            (Some("input_json_delta"), Some(block @ (Block::ToolCall { .. } | Block::Other))) => {
+                let piece = delta.partial_json.unwrap_or_default();
+                out.extend((!piece.is_empty()).then_some(ChatEvent::Growing(piece.len())));
+                if let Block::ToolCall { call, .. } = block {
+                    call.arguments.push_str(&piece);
+                }
             }
             (Some(kind @ ("thinking_delta" | "signature_delta" | "input_json_delta")), None) => {
                 return Err(DecodeError::Malformed(format!("a {kind} for a block that never started")));
@@ -803,6 +820,15 @@ fn reason(raw: &str) -> FinishReason {
 
 fn show(piece: Option<String>, event: fn(String) -> ChatEvent, out: &mut Vec<ChatEvent>) {
     out.extend(piece.filter(|piece| !piece.is_empty()).map(event));
+}
+
+/// Bytes of text in a block that has just begun and is handed over whole; `None` where it holds nothing yet.
+fn held(block: &Block) -> Option<usize> {
+    match block {
+        Block::ToolCall { call, .. } => Some(call.name.len()),
+        Block::Thinking(block) => block.redacted.as_ref().map(|_| 0),
+        Block::Other => None,
+    }
 }
 
 fn hand_over(block: Block, out: &mut Vec<ChatEvent>) {

@@ -11,6 +11,7 @@ pub mod frames;
 pub mod generate_content;
 pub mod json;
 pub mod messages;
+mod mishap;
 pub mod ollama;
 pub mod quirks;
 pub mod responses;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
 use super::usage::Counts;
-use super::{errors, json as js};
+use super::{errors, json as js, mishap};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, Message, Part, Role, Settings, ToolCall, ToolChoice,
     ToolResult,
@@ -272,12 +272,7 @@ pub(super) fn usage(line: &Value) -> Option<Usage> {
 impl Decoder for Ollama {
     fn frame(&mut self, event: &str, data: &str, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         let line: Value = js::parse(data)?;
-        if event == "error" || !line["error"].is_null() {
-            return Err(match errors::from_value(None, &line) {
-                Some(error) => DecodeError::Api(error),
-                None => DecodeError::Malformed("an error without words".into()),
-            });
-        }
+        let before = out.len();
         if !self.started
             && let Some(model) = line["model"].as_str()
         {
@@ -287,6 +282,13 @@ impl Decoder for Ollama {
         self.message(&line["message"], out);
         if line["done"] == true && !self.finished {
             self.finish(&line, out);
+        }
+        if event == "error" || !line["error"].is_null() {
+            mishap::settle(out, before);
+            return Err(match errors::from_value(None, &line) {
+                Some(error) => DecodeError::Api(error),
+                None => DecodeError::Malformed("an error without words".into()),
+            });
         }
         Ok(())
     }

@@ -323,20 +323,22 @@ impl Responses {
             }
             "response.output_item.added" => {
                 let item = value(frame.item)?;
-                self.open(index, &item, out);
+                let at = self.open(index, &item, out);
+                let call = &self.items[at].call;
+                grow(call.name.len() + call.arguments.len(), out);
             }
             "response.output_text.delta" => self.text(index, &delta(), out),
             "response.refusal.delta" => self.refusal(index, &delta(), out),
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
                 self.thought(index, &delta(), out);
             }
-            "response.function_call_arguments.delta" => self.arguments(index, "function_call", &delta(), None),
-            "response.custom_tool_call_input.delta" => self.arguments(index, "custom_tool_call", &delta(), None),
+            "response.function_call_arguments.delta" => self.arguments(index, "function_call", &delta(), None, out),
+            "response.custom_tool_call_input.delta" => self.arguments(index, "custom_tool_call", &delta(), None, out),
             "response.function_call_arguments.done" => {
-                self.arguments(index, "function_call", "", text(frame.arguments));
+                self.arguments(index, "function_call", "", text(frame.arguments), out);
             }
             "response.custom_tool_call_input.done" => {
-                self.arguments(index, "custom_tool_call", "", text(frame.input));
+                self.arguments(index, "custom_tool_call", "", text(frame.input), out);
             }
             "response.output_item.done" => {
                 let item = value(frame.item)?;
@@ -416,13 +418,22 @@ impl Responses {
         out.push(ChatEvent::Reasoning(piece.to_owned()));
     }
 
-    fn arguments(&mut self, index: Option<u64>, kind: &str, piece: &str, whole: Option<Cow<'_, str>>) {
+    fn arguments(
+        &mut self,
+        index: Option<u64>,
+        kind: &str,
+        piece: &str,
+        whole: Option<Cow<'_, str>>,
+        out: &mut Vec<ChatEvent>,
+    ) {
         let at = self.place(index, kind);
         let item = &mut self.items[at];
+        let before = item.came.len().max(item.call.arguments.len());
         item.came.push_str(piece);
         if let Some(whole) = whole.filter(|whole| !whole.is_empty()) {
             item.call.arguments = whole.into_owned();
         }
+        grow(item.came.len().max(item.call.arguments.len()).saturating_sub(before), out);
     }
 
     /// Takes an item whole: says what its deltas have not said.
@@ -633,6 +644,10 @@ const BILLED_BY_USE: &[&str] = &["file_search_call", "code_interpreter_call", "i
 /// quoted at <https://community.openai.com/t/1365861>, read 2026-11-22). Older items name no action.
 fn is_billed_search(item: &Value) -> bool {
     item["action"]["type"].as_str().is_none_or(|action| action == "search")
+}
+
+fn grow(bytes: usize, out: &mut Vec<ChatEvent>) {
+    out.extend((bytes > 0).then_some(ChatEvent::Growing(bytes)));
 }
 
 fn word(value: &Value) -> &str {

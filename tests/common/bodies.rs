@@ -12,6 +12,9 @@ pub struct Spoken {
     /// Two pieces of text.
     pub one: String,
     pub two: String,
+    /// The start of a tool call, in place of text, and a further piece of its arguments; empty where calls come whole.
+    pub calling: String,
+    pub argument: String,
     /// The reason why the model stopped, and what the dialect needs for its end.
     pub finish: String,
     /// An error of the provider (overloaded) as an event.
@@ -81,6 +84,12 @@ pub fn chat() -> Spoken {
         opening: chunk(&json!({"role": "assistant", "content": ""}), None),
         one: says(ONE),
         two: says(TWO),
+        calling: chunk(
+            &json!({"tool_calls": [{"index": 0, "id": "t1", "type": "function",
+                "function": {"name": "depth", "arguments": ""}}]}),
+            None,
+        ),
+        argument: chunk(&json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"lake"}}]}), None),
         finish: format!("{}{CHAT_USAGE}{DONE}", chunk(&json!({}), Some("stop"))),
         error: event(&json!({"error": {"message": "no room", "type": "server_error", "code": "server_overloaded"}})),
         refusal: event(&json!({"error": {"message": "slow down", "type": "rate_limit_exceeded"}})),
@@ -121,6 +130,10 @@ fn responses() -> Spoken {
         .collect(),
         one: delta(ONE),
         two: delta(TWO),
+        calling: named(&json!({"type": "response.output_item.added", "output_index": 1, "item": {"id": "f1",
+            "type": "function_call", "status": "in_progress", "call_id": "t1", "name": "depth", "arguments": ""}})),
+        argument: named(&json!({"type": "response.function_call_arguments.delta", "item_id": "f1", "output_index": 1,
+            "delta": "{\"lake"})),
         finish: [
             json!({"type": "response.output_text.done", "item_id": "i1", "output_index": 0, "content_index": 0,
                 "text": TEXT}),
@@ -155,6 +168,10 @@ fn messages() -> Spoken {
         .collect(),
         one: delta(ONE),
         two: delta(TWO),
+        calling: named(&json!({"type": "content_block_start", "index": 1,
+            "content_block": {"type": "tool_use", "id": "t1", "name": "depth", "input": {}}})),
+        argument: named(&json!({"type": "content_block_delta", "index": 1,
+            "delta": {"type": "input_json_delta", "partial_json": "{\"lake"}})),
         finish: [
             json!({"type": "content_block_stop", "index": 0}),
             json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null},
@@ -186,6 +203,9 @@ fn generate_content() -> Spoken {
         opening: String::new(),
         one: event(&part(ONE, Value::Null)),
         two: event(&part(TWO, Value::Null)),
+        calling: event(&json!({"candidates": [{"content": {"parts": [{"functionCall": {"name": "depth",
+            "args": {"lake": "Como"}}}], "role": "model"}, "index": 0}], "modelVersion": "m-1", "responseId": "g1"})),
+        argument: String::new(),
         finish: event(&part("", json!("STOP"))),
         error: event(&json!({"error": {"code": 503, "message": "no room", "status": "UNAVAILABLE"}})),
         refusal: event(&json!({"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED"}})),
@@ -212,6 +232,10 @@ fn cohere() -> Spoken {
         .collect(),
         one: delta(ONE),
         two: delta(TWO),
+        calling: named(&json!({"type": "tool-call-start", "index": 0, "delta": {"message": {"tool_calls": {"id": "t1",
+            "type": "function", "function": {"name": "depth", "arguments": ""}}}}})),
+        argument: named(&json!({"type": "tool-call-delta", "index": 0,
+            "delta": {"message": {"tool_calls": {"function": {"arguments": "{\"lake"}}}}})),
         finish: [
             json!({"type": "content-end", "index": 0}),
             json!({"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": usage}}),
@@ -245,6 +269,10 @@ fn ollama() -> Spoken {
         opening: String::new(),
         one: said(ONE),
         two: said(TWO),
+        calling: line(json!({"model": "m-1", "created_at": "2026-11-22T09:00:00Z", "done": false,
+            "message": {"role": "assistant", "content": "", "tool_calls": [
+                {"function": {"name": "depth", "arguments": {"lake": "Como"}}}]}})),
+        argument: String::new(),
         finish: last(""),
         error: line(json!({"error": "internal server error: no room"})),
         refusal: line(json!({"error": "too many requests: slow down"})),

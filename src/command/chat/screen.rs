@@ -104,6 +104,7 @@ impl<'a> Screen<'a> {
                     self.later.push(format!("the model asks for the tool {}({})", tool.name, tool.arguments))
                 }
                 ChatEvent::Reasoning(_)
+                | ChatEvent::Growing(_)
                 | ChatEvent::Started { .. }
                 | ChatEvent::ReasoningDone(_)
                 | ChatEvent::Refusal(_)

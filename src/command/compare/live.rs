@@ -203,6 +203,7 @@ impl<'a> Watcher<'a> {
             ChatEvent::Usage(usage) => count.seen = Some(usage.clone()),
             ChatEvent::Started { model, .. } => count.served.clone_from(model),
             ChatEvent::ReasoningDone(_)
+            | ChatEvent::Growing(_)
             | ChatEvent::ServerTool(_)
             | ChatEvent::Ignored(_)
             | ChatEvent::Note(_)

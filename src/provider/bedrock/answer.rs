@@ -78,6 +78,7 @@ impl Reader {
                         out.push(ChatEvent::ServerTool(tool.name));
                         Block::ServerTool
                     } else {
+                        out.push(ChatEvent::Growing(tool.name.len()));
                         Block::Tool(ToolCall { id: tool.tool_use_id, name: tool.name, ..ToolCall::default() })
                     };
                     self.open.insert(start.content_block_index, block);
@@ -118,10 +119,13 @@ impl Reader {
                     out.push(ChatEvent::Text(text));
                 }
             }
-            ContentBlockDelta::ToolUse(input) => match self.open.get_mut(&index) {
-                Some(Block::Tool(call)) => call.arguments.push_str(&input.input),
-                Some(Block::ServerTool | Block::Thought(..)) | None => {}
-            },
+            ContentBlockDelta::ToolUse(input) => {
+                out.extend((!input.input.is_empty()).then_some(ChatEvent::Growing(input.input.len())));
+                match self.open.get_mut(&index) {
+                    Some(Block::Tool(call)) => call.arguments.push_str(&input.input),
+                    Some(Block::ServerTool | Block::Thought(..)) | None => {}
+                }
+            }
             ContentBlockDelta::ReasoningContent(piece) => {
                 let block = self.open.entry(index).or_insert_with(|| Block::Thought(Reasoning::default(), Vec::new()));
                 let Block::Thought(thought, hidden) = block else { return };
@@ -135,8 +139,12 @@ impl Reader {
                     }
                     ReasoningContentBlockDelta::Signature(piece) => {
                         thought.signature.get_or_insert_default().push_str(&piece);
+                        out.push(ChatEvent::Growing(0));
                     }
-                    ReasoningContentBlockDelta::RedactedContent(blob) => hidden.extend_from_slice(blob.as_ref()),
+                    ReasoningContentBlockDelta::RedactedContent(blob) => {
+                        hidden.extend_from_slice(blob.as_ref());
+                        out.push(ChatEvent::Growing(0));
+                    }
                     _ => out.push(newer("a piece of thinking")),
                 }
             }
