@@ -75,6 +75,35 @@ fn answer() -> Script {
 
 const ANSWER_USD: &str = "0.00000405";
 
+/// What becomes of sums that no number holds.
+mod beyond {
+    use super::{DONE, Home, KEY, Script, Server, event, json};
+
+    #[test]
+    fn sums_beyond_the_largest_number_are_booked_and_close_nothing() {
+        let said = event(&json!({"model": "x/y", "choices": [{"delta": {"content": "so"}, "finish_reason": "stop"}]}));
+        let usage = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12, "cost": 5_000_000});
+        let server =
+            Server::new(Script::stream(format!("{said}{}{DONE}", event(&json!({"choices": [], "usage": usage})))));
+        let home = Home::new();
+        home.does(&["budget", "set", "s", "5/day", "--soft"]);
+        for _ in 0..3 {
+            let url = format!("{}/api/v1", server.url());
+            let asked = ["chat", "-m", "openrouter/openai/gpt-4o-mini", "--base-url", &url, "-j", "Why?"];
+            let done = home.llmx(&asked).env("OPENROUTER_API_KEY", KEY).run().exits(0);
+            assert_eq!(done.json()["cost"]["usd"], "5000000");
+            assert!(!done.err.contains("ledger") && !done.err.contains("spill"), "{}", done.err);
+        }
+        home.does(&["chat", "-m", "sim/echo", "still at work"]);
+        home.does(&["ledger", "check"]);
+        let status = home.json(&["budget", "status", "-j"]);
+        assert_eq!(status["budgets"][0]["spent"], "9223372.036854775807", "a sum says no more: {status}");
+        let usage = home.json(&["usage", "-j"]);
+        assert_eq!(usage["total"]["usd"], "15000000", "{usage}");
+        home.does(&["budget", "rm", "s"]);
+    }
+}
+
 mod setting {
     use super::Home;
 

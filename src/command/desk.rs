@@ -57,7 +57,7 @@ pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failu
         let _ = Terminal::new(Colour::Auto, false, env).note(&format!("llmx: {said}\n"));
     };
     let limit = given(limits.ledger_ms, Patience::default().limit);
-    Ok(Ledger::open(&path, Patience { limit, note: Box::new(note) })?)
+    Ok(Ledger::open(&path, Patience { limit, note: Arc::new(note), ..Patience::default() })?)
 }
 
 /// Why no place for the books is known.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Result, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::error::LedgerError;
 use super::terms;
@@ -148,6 +148,24 @@ impl Sums {
         }
     }
 
+    /// The sums once a call adds `now` in place of `before`. `None`: one of them is at the largest number, so that nobody
+    /// knows what would be left of it.
+    fn instead(self, before: Sums, now: Sums) -> Option<Sums> {
+        let with = |sum: i64, before: i64, now: i64| match now.saturating_sub(before) {
+            less if less < 0 && sum == i64::MAX => None,
+            more => Some(sum.saturating_add(more)),
+        };
+        Some(Sums {
+            calls: with(self.calls, before.calls, now.calls)?,
+            open: with(self.open, before.open, now.open)?,
+            held: with(self.held, before.held, now.held)?,
+            total: with(self.total, before.total, now.total)?,
+            at_most: with(self.at_most, before.at_most, now.at_most)?,
+            unknown_open: with(self.unknown_open, before.unknown_open, now.unknown_open)?,
+            unknown_settled: with(self.unknown_settled, before.unknown_settled, now.unknown_settled)?,
+        })
+    }
+
     fn of_slot(row: &Row<'_>) -> Result<Sums> {
         Ok(Sums {
             calls: row.get("calls")?,
@@ -256,19 +274,36 @@ pub(super) fn restate(db: &Connection, seq: i64, before: Option<Sums>) -> Result
     let (Some(before), Some(now)) = (before, share_of(db, seq)?) else {
         return Ok(());
     };
-    db.prepare_cached(
-        "UPDATE account_slot SET open = open + :open, held_picos = held_picos + :held, total_picos = total_picos + :total,
-            at_most_picos = at_most_picos + :at_most, unknown_open = unknown_open + :unknown_open,
-            unknown_settled = unknown_settled + :unknown_settled
-         FROM account_call a WHERE a.call = :call AND account_slot.account = a.account AND account_slot.from_ms = a.slot_ms",
-    )?
-    .execute(named_params! {
-        ":call": seq, ":open": now.open - before.open, ":held": now.held - before.held,
-        ":total": now.total - before.total, ":at_most": now.at_most - before.at_most,
-        ":unknown_open": now.unknown_open - before.unknown_open,
-        ":unknown_settled": now.unknown_settled - before.unknown_settled,
-    })?;
+    let mut find = db.prepare_cached(
+        "SELECT s.* FROM account_call a JOIN account_slot s ON s.account = a.account AND s.from_ms = a.slot_ms
+         WHERE a.call = ?1",
+    )?;
+    let rows = find.query_map([seq], |row| Ok((row.get(0)?, row.get(1)?, Sums::of_slot(row)?)))?;
+    let slots: Vec<(i64, i64, Sums)> = rows.collect::<Result<_>>()?;
+    for (account, from_ms, sums) in slots {
+        // The sources hold the call as it is now.
+        let sums = match sums.instead(before, now) {
+            Some(sums) => sums,
+            None => in_slot(db, account, from_ms)?,
+        };
+        let Sums { calls, open, held, total, at_most, unknown_open, unknown_settled } = sums;
+        db.prepare_cached(
+            "UPDATE account_slot SET calls = ?3, open = ?4, held_picos = ?5, total_picos = ?6, at_most_picos = ?7,
+                unknown_open = ?8, unknown_settled = ?9
+             WHERE account = ?1 AND from_ms = ?2",
+        )?
+        .execute([account, from_ms, calls, open, held, total, at_most, unknown_open, unknown_settled])?;
+    }
     Ok(())
+}
+
+/// The sums of a slot as the sources have them.
+fn in_slot(db: &Connection, account: i64, from_ms: i64) -> Result<Sums> {
+    let mut find = db.prepare_cached(concat!(
+        shares!(),
+        " WHERE c.seq IN (SELECT call FROM account_call WHERE account = ?1 AND slot_ms = ?2)"
+    ))?;
+    find.query_map([account, from_ms], share)?.try_fold(Sums::default(), |sums, part| Ok(sums.plus(part?)))
 }
 
 /// The sums of the period around `at_ms`. An account that no call has met yet is counted from the sources.

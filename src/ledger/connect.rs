@@ -1,6 +1,7 @@
 //! Opening the file: its settings, its schema, and the wait for others.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -19,23 +20,36 @@ pub(super) const MIGRATIONS: &[&str] =
 /// The first SQLite in which two connections cannot corrupt a write-ahead log (sqlite.org/changes.html, read 2026-11-22).
 const SQLITE_MIN: i32 = 3_051_003;
 
-/// How long a wait is not worth a word.
-const NOTE_AFTER: Duration = Duration::from_secs(1);
+/// Told when the ledger takes longer than a moment, or somebody else holds it for so long.
+pub type Note = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Told when somebody else holds the ledger for longer than a moment.
-pub type Note = Box<dyn FnMut(&str) + Send>;
-
-/// How long others are waited for.
+/// How long others are waited for, and how long a wait or a write is not worth a word.
+#[derive(Clone)]
 pub struct Patience {
     pub limit: Duration,
-    /// Called once per wait, after its first second.
+    /// Called once per wait and once per write that takes longer than this.
     pub note: Note,
+    pub note_after: Duration,
 }
 
 impl Default for Patience {
     /// Thirty seconds, in silence.
     fn default() -> Patience {
-        Patience { limit: Duration::from_secs(30), note: Box::new(|_| {}) }
+        Patience { limit: Duration::from_secs(30), note: Arc::new(|_| {}), note_after: Duration::from_secs(1) }
+    }
+}
+
+impl Patience {
+    /// Says that a write of ours took so long, where that is worth a word: the disk, not another process.
+    pub(super) fn wrote(&self, took: Duration) {
+        if took >= self.note_after {
+            let tenths = took.as_millis() / 100;
+            (self.note)(&format!(
+                "the ledger is slow ({}.{} s for one write): look at its disk",
+                tenths / 10,
+                tenths % 10
+            ));
+        }
     }
 }
 
@@ -70,6 +84,14 @@ pub(super) fn open(path: &Path, patience: Patience) -> Result<(Connection, Vec<S
         )
     });
     Ok((db, warning.into_iter().collect()))
+}
+
+/// Another connection to a ledger that was opened before, in place of one that cannot be trusted any more.
+pub(super) fn again(path: &Path, patience: Patience) -> rusqlite::Result<Connection> {
+    let limit = patience.limit;
+    let db = connect(path, Access::Write, patience)?;
+    patiently(limit, || settle_in(&db, is_remote(path)))?;
+    Ok(db)
 }
 
 /// The schema that this build writes.
@@ -190,7 +212,7 @@ pub(super) fn copy_into(db: &Connection, path: &Path, to: &Path) -> Result<(), L
 }
 
 /// Sleeps in growing, uneven steps, so that many waiters neither march in step nor starve a late one.
-fn waiting(mut patience: Patience) -> impl FnMut(i32) -> bool + Send + 'static {
+fn waiting(patience: Patience) -> impl FnMut(i32) -> bool + Send + 'static {
     let mut waited = Duration::ZERO;
     let mut noted = false;
     move |count| {
@@ -200,7 +222,7 @@ fn waiting(mut patience: Patience) -> impl FnMut(i32) -> bool + Send + 'static {
         if waited >= patience.limit {
             return false;
         }
-        if waited >= NOTE_AFTER && !noted {
+        if waited >= patience.note_after && !noted {
             noted = true;
             (patience.note)("waiting for the ledger: another process is writing it");
         }

@@ -58,7 +58,9 @@ pub(super) fn restate(db: &Connection, seq: i64, before: Option<&Fact>) -> Resul
         return Ok(());
     }
     if let Some(Fact(spots)) = before {
-        let out: Quick<Spot, Sums> = spots.iter().map(|(spot, sums)| (*spot, Sums::default().minus(*sums))).collect();
+        let forgotten = forget_the_largest(db, spots)?;
+        let kept = spots.iter().filter(|(spot, _)| !forgotten.contains(&spot.zone));
+        let out: Quick<Spot, Sums> = kept.map(|(spot, sums)| (*spot, Sums::default().minus(*sums))).collect();
         write(db, Table::Kept, &out)?;
     }
     db.prepare_cached("INSERT INTO day_waiting (call) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([seq])?;
@@ -76,6 +78,23 @@ fn join(db: &Connection) -> Result<()> {
     }
     fill(db, &zones(db)?, Table::Kept, &format!("c.seq IN ({WAITING})"))?;
     db.execute("DELETE FROM day_waiting", []).map(|_| ())
+}
+
+/// Forgets the zones in which one of these sums is at the largest number: nobody knows what is left of it once a part is
+/// taken out. The next report adds them up anew. Gives their numbers.
+fn forget_the_largest(db: &Connection, spots: &Quick<Spot, Sums>) -> Result<Vec<i64>> {
+    let mut forgotten = Vec::new();
+    let mut find = db.prepare_cached(
+        "SELECT 1 FROM day WHERE zone = ?1 AND facet = ?2 AND day = ?3 AND value = ?4 AND place = ?5
+            AND max(picos, at_most_picos, input, cache_read, cache_write, output, reasoning) = 9223372036854775807",
+    )?;
+    for Spot { zone, facet, day, value, place } in spots.keys() {
+        if find.exists([zone, facet, day, value, place])? {
+            forget(db, *zone)?;
+            forgotten.push(*zone);
+        }
+    }
+    Ok(forgotten)
 }
 
 fn forget(db: &Connection, zone: i64) -> Result<()> {
@@ -469,14 +488,15 @@ pub(super) struct Kept {
     pub(super) sums: Sums,
 }
 
-/// Shows the sums of a facet in a period, day by day.
+/// Shows the sums of a facet in a period, day by day. False where one of them is at the largest number: the calls come to
+/// more, and the sums to nothing that can be added up.
 pub(super) fn each(
     db: &Connection,
     zone: i64,
     facet: i64,
     period: &Period,
     mut see: impl FnMut(Kept) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     let mut find = db.prepare_cached(
         "SELECT day, value, place, calls, failed, unpriced, picos, at_most_picos, input, cache_read, cache_write, output,
             reasoning
@@ -484,7 +504,7 @@ pub(super) fn each(
     )?;
     let mut rows = find.query([zone, facet, number(period.first), number(period.after)])?;
     while let Some(row) = rows.next()? {
-        see(Kept {
+        let kept = Kept {
             day: row.get(0)?,
             value: row.get(1)?,
             place: row.get(2)?,
@@ -500,7 +520,11 @@ pub(super) fn each(
                 output: row.get(11)?,
                 reasoning: row.get(12)?,
             },
-        })?;
+        };
+        if kept.sums.is_beyond() {
+            return Ok(false);
+        }
+        see(kept)?;
     }
-    Ok(())
+    Ok(true)
 }

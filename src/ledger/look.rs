@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::accounts::Known;
 use super::connect::{self, Access};
 use super::error::LedgerError;
-use super::files::{self, Place};
-use super::owner::Owner;
+use super::files;
 use super::{Ledger, Patience};
 
 /// A ledger that was found, of whatever schema.
@@ -42,7 +40,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Older`] and [`LedgerError::Newer`] for another schema; else where the file cannot be read.
     pub fn peek(path: &Path, patience: Patience) -> Result<Option<Ledger>, LedgerError> {
-        let Look { db, path, schema, .. } = match look(path, Access::Write, patience) {
+        let Look { db, path, schema, .. } = match look(path, Access::Write, patience.clone()) {
             Err(LedgerError::Place { source, .. }) if source.kind() == ErrorKind::NotADirectory => return Ok(None),
             found => match found?.filter(|found| found.bytes > 0) {
                 Some(found) => found,
@@ -58,9 +56,7 @@ impl Ledger {
         }
         db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")
             .map_err(|error| LedgerError::of(&path, error))?;
-        let (place, remote) = (Place::of(&path), files::is_remote(&path));
-        let (owner, known) = (Owner::current(), Known::default());
-        Ok(Some(Ledger { db, path, place, owner, lease: None, warnings: Vec::new(), remote, known, broken: false }))
+        Ok(Some(Ledger::over(db, path, patience)))
     }
 
     /// Whether anything in the books was read from others (`usage import`).

@@ -29,6 +29,7 @@ mod upkeep;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -64,8 +65,11 @@ pub struct Ledger {
     /// On a network file system, whose locks cannot be trusted.
     remote: bool,
     known: Known,
+    patience: Patience,
     /// A write failed: what the connection would say or do next cannot be trusted.
     broken: bool,
+    /// What lies beside it and could not be booked, in sentences.
+    left: Vec<String>,
 }
 
 /// Frames of the write-ahead log that are worth a checkpoint: the next process to start alone reads them all, about 5 µs
@@ -87,13 +91,27 @@ impl Ledger {
             files::make_folder(folder)?;
         }
         let path = files::resolved(path)?;
-        let (db, warnings) = connect::open(&path, patience)?;
-        let place = Place::of(&path);
-        let remote = files::is_remote(&path);
-        let (owner, known) = (Owner::current(), Known::default());
-        let mut ledger = Ledger { db, path, place, owner, lease: None, warnings, remote, known, broken: false };
+        let (db, warnings) = connect::open(&path, patience.clone())?;
+        let mut ledger = Ledger::over(db, path, patience);
+        ledger.warnings = warnings;
         ledger.take_in();
         Ok(ledger)
+    }
+
+    fn over(db: Connection, path: PathBuf, patience: Patience) -> Ledger {
+        Ledger {
+            db,
+            place: Place::of(&path),
+            owner: Owner::current(),
+            lease: None,
+            warnings: Vec::new(),
+            remote: files::is_remote(&path),
+            known: Known::default(),
+            patience,
+            broken: false,
+            left: Vec::new(),
+            path,
+        }
     }
 
     /// The file, with its folder's links resolved.
@@ -102,7 +120,7 @@ impl Ledger {
         &self.path
     }
 
-    /// What the user should know of the ledger itself: where it lies, and what was booked late.
+    /// What the user should know of the ledger itself: where it lies, what was booked late and what could not be.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -144,7 +162,10 @@ impl Ledger {
             return Err(LedgerError::Replaced { path: self.path.clone() });
         }
         match transact(&mut self.db, work) {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok((value, took))) => {
+                self.patience.wrote(took);
+                Ok(value)
+            }
             Ok(Err(found)) => Err(LedgerError::Newer { path: self.path.clone(), found, known: connect::newest() }),
             Err(error) => {
                 let error = LedgerError::of(&self.path, error);
@@ -183,19 +204,21 @@ impl Ledger {
     }
 }
 
-/// The value of `work`, committed, or the number of a schema that another build has brought meanwhile.
+/// The value of `work`, committed, and how long that took without the wait for others, or the number of a schema that
+/// another build has brought meanwhile.
 fn transact<T>(
     db: &mut Connection,
     work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Result<T, i64>> {
+) -> rusqlite::Result<Result<(T, Duration), i64>> {
     let books = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let began = Instant::now();
     let found = books::schema(&books)?;
     if found != connect::newest() {
         return Ok(Err(found));
     }
     let value = work(&books)?;
     books.commit()?;
-    Ok(Ok(value))
+    Ok(Ok((value, began.elapsed())))
 }
 
 impl Drop for Ledger {
@@ -206,7 +229,7 @@ impl Drop for Ledger {
         }
         let frames = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
         let waiting = self.db.query_row("PRAGMA wal_checkpoint(NOOP)", [], frames);
-        if waiting.is_ok_and(|frames| frames >= FRAMES_MAX) && self.db.busy_timeout(std::time::Duration::ZERO).is_ok() {
+        if waiting.is_ok_and(|frames| frames >= FRAMES_MAX) && self.db.busy_timeout(Duration::ZERO).is_ok() {
             let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
     }

@@ -168,6 +168,12 @@ impl Sums {
         self.with(other, i64::saturating_sub)
     }
 
+    /// One of them is too large to be a sum.
+    pub(super) fn is_beyond(self) -> bool {
+        let Sums { picos, at_most, input, cache_read, cache_write, output, reasoning, .. } = self;
+        [picos, at_most, input, cache_read, cache_write, output, reasoning].contains(&i64::MAX)
+    }
+
     /// The same as a report has it, where the amounts are so certain.
     pub(super) fn tally(self, certainty: Certainty) -> Tally {
         let of = |wanted: bool, number: i64| if wanted { natural(number) } else { 0 };

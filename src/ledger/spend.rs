@@ -128,18 +128,19 @@ impl Ledger {
 
 fn answer(db: &Connection, question: &Question) -> rusqlite::Result<Spend> {
     let mut adding = Adding::of(question);
-    match facet(question).zip(days::kept(db, &question.period.zone)?) {
-        Some((facet, zone)) => {
-            from_days(db, question, zone, &facet, &mut adding)?;
-            // By the numbers of the calls rather than by their instants: they are few.
-            let others = format!(
-                "c.seq IN (SELECT call FROM open_call UNION ALL {}) AND +c.opened_ms >= ?1 AND +c.opened_ms < ?2",
-                days::WAITING
-            );
-            from_calls(db, question, &others, &mut adding)?;
-        }
-        None => from_calls(db, question, "c.opened_ms >= ?1 AND c.opened_ms < ?2", &mut adding)?,
+    if let Some((facet, zone)) = facet(question).zip(days::kept(db, &question.period.zone)?)
+        && from_days(db, question, zone, &facet, &mut adding)?
+    {
+        // By the numbers of the calls rather than by their instants: they are few.
+        let others = format!(
+            "c.seq IN (SELECT call FROM open_call UNION ALL {}) AND +c.opened_ms >= ?1 AND +c.opened_ms < ?2",
+            days::WAITING
+        );
+        from_calls(db, question, &others, &mut adding)?;
+        return adding.spend(db);
     }
+    let mut adding = Adding::of(question);
+    from_calls(db, question, "c.opened_ms >= ?1 AND c.opened_ms < ?2", &mut adding)?;
     adding.spend(db)
 }
 
@@ -309,13 +310,14 @@ impl Time {
 }
 
 /// Adds up the days of a zone.
+/// False where a sum is too large to be one: then only the calls can tell.
 fn from_days(
     db: &Connection,
     question: &Question,
     zone: i64,
     facet: &str,
     adding: &mut Adding<'_>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let none = if facet == SOURCE { OWN } else { "" };
     let places = days::places(db)?;
     let mut sheet = Sheet { db, question, none, places, judged: Quick::default(), values: Quick::default() };
@@ -324,21 +326,23 @@ fn from_days(
     }
     // What has no value of the facet is what all calls are more than those that have one.
     let mut others = Quick::default();
+    let mut whole = true;
     if sheet.lets(none) {
-        days::each(db, zone, 0, &question.period, |kept| {
+        whole = days::each(db, zone, 0, &question.period, |kept| {
             others.insert((kept.day, kept.place), kept);
             Ok(())
         })?;
     }
     if let Some(facet) = days::text_number(db, facet)? {
-        days::each(db, zone, facet, &question.period, |kept| {
+        whole &= days::each(db, zone, facet, &question.period, |kept| {
             if let Some(rest) = others.get_mut(&(kept.day, kept.place)) {
                 rest.sums = rest.sums.minus(kept.sums);
             }
             sheet.add(kept, adding)
         })?;
     }
-    others.into_values().filter(|rest| rest.sums.calls != 0).try_for_each(|rest| sheet.add(rest, adding))
+    others.into_values().filter(|rest| rest.sums.calls != 0).try_for_each(|rest| sheet.add(rest, adding))?;
+    Ok(whole)
 }
 
 /// Sums by day as a question sees them.

@@ -7,7 +7,7 @@ use super::books::{self, Added};
 use super::error::LedgerError;
 use super::lease;
 use super::owner::Owner;
-use super::{Ledger, Reservation};
+use super::{Ledger, Reservation, connect};
 use crate::domain::record::{NewCall, Settlement};
 
 /// Longest text that is kept beside a spilled call, in bytes of JSON: its amount must find room, its words may.
@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     /// Books what dead processes left, each file in one transaction, and removes it. One that cannot be booked stays and is
-    /// said.
+    /// said; it keeps nothing else from being booked.
     pub(super) fn take_in(&mut self) {
         for (path, _locked, text) in lease::left_behind(&self.leases()) {
             // A line without an end was never acknowledged: its call stays open.
@@ -80,7 +80,7 @@ impl Ledger {
                     self.write(|books| lines.iter().map(|line| line.book(books)).sum::<rusqlite::Result<u32>>())
                 }
                 Err(error) => {
-                    self.warnings.push(format!("{} cannot be read ({error}): it was left there", path.display()));
+                    self.left.push(format!("{} cannot be read ({error}): it was left there", path.display()));
                     continue;
                 }
             };
@@ -92,9 +92,20 @@ impl Ledger {
                     }
                 }
                 Err(error) => {
-                    self.warnings.push(format!("{} could not be booked ({error}): it was left there", path.display()));
+                    self.left.push(format!("{} could not be booked ({error}): it was left there", path.display()));
+                    self.begin_again();
                 }
             }
+        }
+        self.warnings.extend(self.left.iter().cloned());
+    }
+
+    /// A connection that failed a write is not used again; nothing of its own was lost with it yet.
+    fn begin_again(&mut self) {
+        if self.broken
+            && let Ok(db) = connect::again(&self.path, self.patience.clone())
+        {
+            (self.db, self.broken) = (db, false);
         }
     }
 }

@@ -49,7 +49,9 @@ impl Ledger {
         self.read(|db| {
             // One reader's view throughout: others may write meanwhile.
             let view = db.unchecked_transaction()?;
-            findings(&view)
+            let mut found = findings(&view)?;
+            found.extend(self.left.iter().cloned());
+            Ok(found)
         })
     }
 
@@ -123,8 +125,9 @@ impl Ledger {
     pub fn repricings(&self) -> Result<Vec<KeptRun>, LedgerError> {
         self.read(|db| {
             let mut find = db.prepare(
+                // In two parts: a sum beyond the largest number is an error of SQLite's.
                 "SELECT r.id, r.made_ms, r.price_table, r.version, r.sha256, r.because, count(l.call), count(l.total_picos),
-                    coalesce(sum(l.total_picos), 0)
+                    coalesce(sum(l.total_picos >> 32), 0), coalesce(sum(l.total_picos & 4294967295), 0)
                  FROM repricing_run r LEFT JOIN repricing_line l ON l.run = r.id GROUP BY r.id ORDER BY r.id",
             )?;
             let rows = find.query_map([], |row| {
@@ -137,7 +140,7 @@ impl Ledger {
                     because: row.get(5)?,
                     calls: row.get(6)?,
                     priced: row.get(7)?,
-                    total: Usd::from_picos(row.get(8)?),
+                    total: Usd::from_picos(whole(row.get(8)?, row.get(9)?)),
                 })
             })?;
             rows.collect()
@@ -161,6 +164,12 @@ impl Ledger {
             rows.collect()
         })
     }
+}
+
+/// A sum from those of the upper and the lower 32 bits; what is too large stays at the largest number.
+fn whole(upper: i64, lower: i64) -> i64 {
+    let sum = (i128::from(upper) << 32) + i128::from(lower);
+    i64::try_from(sum).unwrap_or(i64::MAX)
 }
 
 /// Rules that hold for every row, each as a query for what breaks it and the sentence for a hit.

@@ -515,6 +515,38 @@ fn amounts_too_large_to_be_added_up_are_refused_and_never_fall_below_zero() {
 }
 
 #[test]
+fn sums_beyond_the_largest_number_stay_there_and_find_the_truth_again() {
+    let Books { mut ledger, folder: _kept } = books();
+    let soft = Budget { hard: false, ..budget("soft", 10) };
+    let rolling = Budget { hard: false, ..over("7d", "UTC", 10) };
+    let both = [soft.clone(), rolling.clone()];
+    for id in ["a", "b", "c"] {
+        let reservation = granted(ask(&mut ledger, id, &both, 1, NOON));
+        ledger.settle(reservation, &cost(i64::MAX - 5), NOON).expect("booked, and not kept beside the ledger");
+        well(&ledger);
+    }
+    let spent = |ledger: &mut Ledger, budget: &Budget| {
+        let [standing] = <[_; 1]>::try_from(ledger.standings(std::slice::from_ref(budget), NOON).expect("read"))
+            .expect("one for each budget");
+        standing.spent.picos
+    };
+    for budget in &both {
+        assert_eq!(spent(&mut ledger, budget), i64::MAX);
+    }
+    assert_eq!(refused(ask(&mut ledger, "d", &[budget("day", i64::MAX)], 1, NOON)).by[0].standing.free(), usd(0));
+    for (id, left) in [("a", i64::MAX), ("b", i64::MAX - 5 + 4), ("c", 6)] {
+        ledger.resolve(id, Resolution::Amount(usd(2)), "the bill", NOON).expect("corrected");
+        well(&ledger);
+        for budget in &both {
+            assert_eq!(spent(&mut ledger, budget), left, "{id}");
+        }
+    }
+    let before = ledger.standings(&both, NOON).expect("read");
+    ledger.rebuild().expect("made anew");
+    assert_eq!(ledger.standings(&both, NOON).expect("read"), before);
+}
+
+#[test]
 fn each_percent_is_said_once_in_a_period_and_only_the_highest() {
     let Books { mut ledger, folder: _kept } = books();
     let day = [Budget { warn: vec![100, 50, 80], ..budget("day", 100) }];

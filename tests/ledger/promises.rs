@@ -146,8 +146,9 @@ fn a_ledger_that_stays_locked_refuses_a_call_and_keeps_a_settlement_beside_it() 
     let path = folder.path().join("ledger.db");
     let told = Arc::new(Mutex::new(Vec::new()));
     let listening = Arc::clone(&told);
-    let note = Box::new(move |said: &str| listening.lock().expect("alone").push(said.to_owned()));
-    let mut ledger = Ledger::open(&path, Patience { limit: Duration::from_millis(1_200), note }).expect("opens");
+    let note = Arc::new(move |said: &str| listening.lock().expect("alone").push(said.to_owned()));
+    let patience = Patience { limit: Duration::from_millis(1_200), note, ..Patience::default() };
+    let mut ledger = Ledger::open(&path, patience).expect("opens");
     let reservation = reserve(&mut ledger, &call("a"), NOON).expect("reserved");
     let other = raw(&path);
     other.execute_batch("BEGIN EXCLUSIVE").expect("locked");
@@ -338,8 +339,50 @@ fn what_was_kept_beside_the_ledger_is_booked_once_however_often_it_is_found() {
         assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
         assert!(!entry.path().exists());
     }
-    std::fs::write(entry.path(), "not JSON\n").expect("written");
-    assert!(open(&path).warnings()[0].contains("left there") && entry.path().exists());
+}
+
+#[test]
+fn what_cannot_be_booked_is_kept_and_told_at_each_start_and_everything_else_is_booked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.db");
+    assert_eq!(said(&process("spill", &path, "s", 1).output().expect("it ran"), "SETTLED"), ["s.0"]);
+    let spills = path.with_extension("spill");
+    let entry = std::fs::read_dir(&spills).expect("leases").next().expect("one").expect("an entry");
+    let kept = std::fs::read_to_string(entry.path()).expect("readable");
+    let bad = spills.join("1-other-0");
+    // A row that the tables do not take, and a line that nobody can read.
+    for text in [kept.replace("830000000", "-830000000"), "no JSON\n".into()] {
+        assert_ne!(text, kept);
+        std::fs::write(&bad, &text).expect("written");
+        std::fs::write(entry.path(), &kept).expect("written");
+        for start in ["first", "second"] {
+            let mut ledger = open(&path);
+            let said: Vec<&String> = ledger.warnings().iter().filter(|said| said.contains("left there")).collect();
+            assert!(said.len() == 1 && said[0].contains("1-other-0"), "{start}: {:?}", ledger.warnings());
+            assert_eq!(ledger.record("s.0").expect("the other one").total(), Some(Usd::from_picos(830_000_000)));
+            make(&mut ledger, &format!("{start} beside {}", text.len()), NOON);
+            ledger.remove_budget("none", NOON).expect("a write of another kind");
+            assert_eq!(ledger.check().expect("reads").len(), 1, "what waits is told by the check");
+        }
+        assert_eq!(std::fs::read_to_string(&bad).expect("kept as it was"), text);
+    }
+    std::fs::remove_file(&bad).expect("removed by hand");
+    assert_eq!(open(&path).check().expect("reads"), Vec::<String>::new());
+}
+
+#[test]
+fn a_write_that_takes_long_is_told_with_its_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let ear = Arc::clone(&told);
+    let note = Arc::new(move |said: &str| ear.lock().expect("no panic").push(said.to_owned()));
+    // Nothing is shorter than no time at all.
+    let patience = Patience { note, note_after: Duration::ZERO, ..Patience::default() };
+    let mut ledger = Ledger::open(&folder.path().join("ledger.db"), patience).expect("opens");
+    make(&mut ledger, "a", NOON);
+    let told = told.lock().expect("no panic");
+    assert_eq!(told.len(), 2, "reserved and settled: {told:?}");
+    assert!(told.iter().all(|said| said.starts_with("the ledger is slow (") && said.contains(" s for one write)")));
 }
 
 #[test]

@@ -815,6 +815,29 @@ fn instants_beyond_the_calendar_and_amounts_beyond_all_sums_break_nothing() {
 }
 
 #[test]
+fn what_is_taken_out_of_a_sum_beyond_the_largest_number_leaves_the_truth() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut ledger = open(&folder.path().join("ledger.db"));
+    let dear = Settlement { basis: "reported".into(), total: Some(Usd::from_picos(i64::MAX)), ..Settlement::default() };
+    for id in ["a", "b"] {
+        let call = NewCall { id: id.into(), command: "chat".into(), parameters: json!({}), ..NewCall::default() };
+        let reservation = reserve(&mut ledger, &call, NOON).expect("reserved");
+        ledger.settle(reservation, &dear, NOON).expect("settled");
+    }
+    let whole = |ledger: &mut Ledger| ledger.spend(&all(&Zone::utc(), &[Dimension::Day])).expect("adds up").total.picos;
+    ledger.keep_days(&Zone::utc()).expect("kept");
+    assert_eq!(whole(&mut ledger), 2 * i128::from(i64::MAX), "where a sum by day is too large, the calls tell");
+    let cheap = Resolution::Amount(Usd::from_picos(7));
+    ledger.resolve("a", cheap, "the bill", NOON).expect("corrected");
+    assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+    assert_eq!(whole(&mut ledger), i128::from(i64::MAX) + 7);
+    ledger.resolve("b", cheap, "the bill", NOON).expect("corrected");
+    ledger.keep_days(&Zone::utc()).expect("kept anew");
+    assert_eq!(ledger.check().expect("reads"), Vec::<String>::new());
+    assert_eq!(whole(&mut ledger), 14);
+}
+
+#[test]
 fn a_correction_moves_a_call_that_is_in_the_sums() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");

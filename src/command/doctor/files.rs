@@ -52,7 +52,7 @@ pub fn books(global: &GlobalArgs, full: bool, now_ms: i64) -> Vec<Finding> {
     let mut findings = vec![owned("ledger", &path, 0o077, OTHERS_READ), folder_of(&path), state(&seen, full)];
     if seen.waiting > 0 {
         let said = format!("settlements of ended calls wait beside it to be booked: {} file(s)", seen.waiting);
-        findings.push(Finding::warning("ledger", said, "`llmx ledger check` books them"));
+        findings.push(Finding::warning("ledger", said, "`llmx ledger check` books them, or says why one cannot be"));
     }
     if seen.open > 0 {
         let said = format!("{} call(s) without a settlement: each counts at its ceiling", seen.open);

@@ -104,7 +104,7 @@ fn made(args: &StatuslineArgs, given: Option<Format>) -> Result<String, Trouble>
     let zone = desk::zone(args.zone.as_deref())?;
     let now_ms = now_ms();
     let colour = matches!(args.global.color, Colour::Always);
-    let patience = Patience { limit: PATIENCE, note: Box::new(|_| {}) };
+    let patience = Patience { limit: PATIENCE, ..Patience::default() };
     let books = match desk::ledger_path(&args.global) {
         Some(path) => Ledger::peek(&path, patience)?,
         None => None,
