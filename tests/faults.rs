@@ -570,11 +570,26 @@ mod bodies_of_200 {
             (json!({"error": {"message": "none", "code": "insufficient_quota"}}), "quota", 5, false),
             (json!({"error": {"message": "no room", "type": "server_error"}}), "overloaded", 6, true),
             (json!({"error": {"message": "no room", "code": 502}}), "overloaded", 6, true),
-            (json!({"error": "just words"}), "invalid-request", 1, false),
+            (json!({"error": {"message": "bad field", "type": "invalid_request_error"}}), "invalid-request", 1, false),
+            (json!({"error": "validation error: messages is empty"}), "invalid-request", 1, false),
+            (json!({"error": {"message": "filtered", "code": "content_filter"}}), "content-filter", 7, false),
+            (json!({"error": "the prompt is too long"}), "context-length", 1, false),
+            // Whose kind nobody can tell is no refusal: the model may have been at work.
+            (json!({"error": "just words"}), "protocol", 6, true),
+            (
+                json!({"error": {"message": "Internal error encountered.", "type": "internal_error"}}),
+                "protocol",
+                6,
+                true,
+            ),
+            (json!({"error": {"message": "it broke", "code": "upstream_crashed"}}), "protocol", 6, true),
+            (json!({"error": {"message": "it broke", "code": 1300}}), "protocol", 6, true),
         ] {
             let outcome = chat(Script::json(200, body.to_string()));
             outcome.fails(class, exit, may_be_billed).text("");
             outcome.may_be_repeated(matches!(class, "rate-limit" | "overloaded"));
+            let basis = if may_be_billed { "ceiling" } else { "nothing" };
+            assert_eq!(outcome.object["cost"]["basis"], basis, "{}", outcome.object);
         }
     }
 
@@ -616,6 +631,28 @@ mod bodies_of_200 {
                 outcome(server, llmx).answers(TEXT).reports(5);
             }
         }
+    }
+
+    #[test]
+    fn an_error_of_a_kind_that_nobody_knows_may_have_been_billed_in_every_dialect() {
+        let error = |words: &str| json!({"error": {"message": words, "code": "worker_died"}}).to_string();
+        let crashed = "an error was encountered while running the model: unexpected EOF";
+        in_every_dialect(
+            |_| Script::json(200, error(crashed)),
+            |_, outcome| _ = outcome.fails("protocol", 6, true).may_be_repeated(false).says(&[crashed]).text(""),
+        );
+        let first = |spoken: &super::Spoken| match spoken.api {
+            "ollama" => format!("{}\n", json!({"error": crashed})),
+            "cohere" => bodies::named(&json!({"type": "error", "message": crashed})),
+            _ => format!("event: error\ndata: {}\n\n", error(crashed)),
+        };
+        in_every_dialect(
+            |spoken| super::open(spoken, first(spoken)).end(),
+            |spoken, outcome| {
+                outcome.fails("protocol", 6, true).may_be_repeated(false).text("");
+                assert_eq!(outcome.object["cost"]["basis"], "unpriced", "{}: {}", spoken.api, outcome.object);
+            },
+        );
     }
 
     #[test]

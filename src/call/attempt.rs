@@ -83,13 +83,16 @@ impl Attempt<'_, '_> {
         let errand = Errand { id: &self.id, departure: &departure };
         let (failure, stopped) = self.meter(&prepared, errand, &mut meter, &mut head, show, stopping).await;
         trace::finished(&meter.answer, failure.as_ref(), stopped, meter.began.elapsed());
+        let Head { request_id, redactor } = head.unwrap_or_default();
+        if let Some(usage) = &mut meter.answer.usage {
+            usage.change_notes(&|note| redactor.text(note));
+        }
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, departure.left());
         let bill = self.bill(&meter.answer, &outcome, &prepared);
         if let Some(breach) = bill.breach(&prepared.quote) {
             meter.remark(breach, show);
         }
         let total_ms = millis(meter.began.elapsed());
-        let Head { request_id, redactor } = head.unwrap_or_default();
         let timing =
             Timing { first_token_ms: meter.first_token.map(millis), total_ms, elapsed_ms: total_ms, attempts: 1 };
         let mut report = CallReport {

@@ -91,7 +91,7 @@ fn is_content(event: &ChatEvent) -> bool {
 
 /// What can be said of the consumption. `left`: something of the request had been handed to the network.
 pub(super) fn outcome(answer: &Answer, failure: Option<&Failure>, stopped: Option<Stop>, left: bool) -> Outcome {
-    let usable = answer.usage.clone().filter(|usage| !usage.rejected && !counts_nothing(usage, answer));
+    let usable = answer.usage.clone().filter(|usage| usage.is_final() && !counts_nothing(usage, answer));
     match (failure, stopped) {
         (None, None) => match usable {
             Some(usage) => Outcome::Reported(usage),

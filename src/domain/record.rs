@@ -161,7 +161,7 @@ impl Settlement {
             (Outcome::Reported(_), Some(_)) => Some("reported"),
             (Outcome::Unconfirmed { .. } | Outcome::NeverSent, Some(_)) => Some("partial"),
         };
-        let warnings = usage.iter().flat_map(|usage| &usage.warnings);
+        let warnings = usage.iter().flat_map(|usage| usage.notes());
         Settlement {
             first_token_ms: report.timing.first_token_ms,
             model_served: came.model_served.clone(),

@@ -133,10 +133,14 @@ pub struct Usage {
     pub attributes: BTreeMap<String, String>,
     /// Counts that contradict each other or were not understood, in sentences.
     pub warnings: Vec<String>,
+    /// What is worth a look and no alarm, in sentences: shapes that a provider is known for.
+    pub remarks: Vec<String>,
     /// Calls inside the call with a price of their own (Anthropic `iterations`): their sum is `quantities`.
     pub iterations: Vec<Iteration>,
-    /// A later report was smaller than an earlier one, or its counts were unusable: not a basis for a bill.
+    /// A count was unusable, or the last one never came: not a basis for a bill.
     pub rejected: bool,
+    /// The count of the prompt or that of the output is missing; a warning says which.
+    pub incomplete: bool,
 }
 
 /// One model call inside an Anthropic answer.
@@ -164,6 +168,24 @@ impl Usage {
     #[must_use]
     pub fn get(&self, meter: Meter) -> Option<u64> {
         self.quantities.get(&meter).copied()
+    }
+
+    /// Whether it is a basis for a bill: what was not counted is not zero, and only a stated charge does without counts.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !self.rejected && (self.charge.is_some() || !self.incomplete && !self.quantities.is_empty())
+    }
+
+    /// Everything that is to be said of the counts, the gravest first.
+    pub fn notes(&self) -> impl Iterator<Item = &String> {
+        self.warnings.iter().chain(&self.remarks)
+    }
+
+    /// Changes everything that is to be said of the counts: it may repeat what a server put into its field names.
+    pub fn change_notes(&mut self, change: &dyn Fn(&str) -> String) {
+        for note in self.warnings.iter_mut().chain(&mut self.remarks) {
+            *note = change(note);
+        }
     }
 
     /// Sum of the input-side meters, or `None` where none was reported.

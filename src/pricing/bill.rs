@@ -82,7 +82,7 @@ impl Prices {
         if plain.basis != Basis::Reported {
             return bill;
         }
-        bill.table = bill.total.filter(|_| bill.basis == Basis::Table);
+        bill.table = bill.total.filter(|_| bill.basis == Basis::Table && !usage.incomplete);
         bill.basis = Basis::Reported;
         bill.total = plain.total;
         if let Some(upstream) = usage.charge.as_ref().and_then(|charge| charge.upstream) {

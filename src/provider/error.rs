@@ -133,9 +133,15 @@ pub fn unreadable(error: DecodeError, began: bool, caller: &Caller<'_>) -> Failu
                     | ErrorClass::RateLimit
                     | ErrorClass::Quota
                     | ErrorClass::ContextLength
+                    | ErrorClass::ContentFilter
                     | ErrorClass::InvalidRequest
             );
-            inside(refused(error, None, None, caller), refusal, began)
+            let mut failure = refused(error, None, None, caller);
+            if failure.class == ErrorClass::Protocol {
+                failure.advice =
+                    Some("the provider does not say what kind of error this is: see its words with -v".into());
+            }
+            inside(failure, refusal, began)
         }
         DecodeError::Malformed(reason) => {
             Failure::new(ErrorClass::Protocol, format!("{} sent what cannot be read: {reason}", caller.host))

@@ -11,7 +11,7 @@ use crate::domain::failure::{ErrorClass, Failure, Repeat};
 use crate::domain::money::Usd;
 use crate::domain::report::{CallReport, Earlier};
 use crate::domain::untrusted::one_line;
-use crate::domain::usage::Meter;
+use crate::domain::usage::{Meter, Usage};
 
 /// The documented JSON object of one call (`schema` 1). Money is a decimal text; what is unknown is null, never 0.
 #[must_use]
@@ -153,8 +153,7 @@ fn usage(report: &CallReport) -> Value {
 
 /// Notes on the answer and on its counts.
 fn notes(report: &CallReport) -> Vec<&String> {
-    let warnings = report.answer.usage.iter().flat_map(|usage| &usage.warnings);
-    report.answer.notes.iter().chain(warnings).collect()
+    report.answer.notes.iter().chain(report.answer.usage.iter().flat_map(Usage::notes)).collect()
 }
 
 /// The error object of the JSON.
@@ -246,6 +245,31 @@ pub fn failure_details(failure: &Failure) -> Option<String> {
         said.push(format!("in its words: {}", one_line(&words)));
     }
     (!said.is_empty()).then(|| said.join(" · "))
+}
+
+/// What must be said of the usage of a call that ended well, in one line: that none came or none is taken, and what is
+/// booked instead, or what is odd about it. `all`: its oddities are told elsewhere.
+#[must_use]
+pub fn usage_note(report: &CallReport, all: bool) -> Option<String> {
+    let booked = || match (report.bill.basis, report.bill.total) {
+        (Basis::Unpriced, _) | (_, None) => "what this call cost is not known".to_owned(),
+        (_, Some(_)) => format!("booked is {}", amount(&report.bill)),
+    };
+    let Some(usage) = &report.answer.usage else {
+        return Some(format!("the provider reported no usage; {}", booked()));
+    };
+    let told = match usage.warnings.as_slice() {
+        [] => None,
+        [only] => Some(only.clone()),
+        [first, more @ ..] => Some(format!("{first}; {} more with -v", more.len())),
+    };
+    match &report.outcome {
+        Outcome::Reported(_) | Outcome::NeverSent => told.filter(|_| !all),
+        Outcome::Unconfirmed { .. } => {
+            let why = told.filter(|_| !usage.is_final()).unwrap_or("it counts nothing beside an answer".into());
+            Some(format!("the provider's usage is not taken: {why}; {}", booked()))
+        }
+    }
 }
 
 /// What a call consumed, in one line for a person: tokens, amount, times, region.

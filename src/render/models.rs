@@ -171,7 +171,7 @@ pub fn bill(bill: &Bill, usage: Option<&Usage>) -> Value {
         "basis": bill.basis.as_str(),
         "lines": bill.lines.iter().map(line).collect::<Vec<_>>(),
         "price": bill.price.as_ref().map(price),
-        "notes": bill.notes.iter().chain(usage.iter().flat_map(|usage| &usage.warnings)).collect::<Vec<_>>(),
+        "notes": bill.notes.iter().chain(usage.iter().flat_map(|usage| usage.notes())).collect::<Vec<_>>(),
     });
     if let Some(payees) = payees {
         object["payees"] = payees;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::{DocumentForm, EffortForm, Quirks, ReasoningBack, SchemaForm, SeedForm};
@@ -257,6 +257,7 @@ pub struct ChatCompletions {
     finished: bool,
     whole: bool,
     choices_seen: bool,
+    reports: usage::Reports,
 }
 
 #[derive(serde::Deserialize)]
@@ -436,6 +437,7 @@ impl ChatCompletions {
             finished: false,
             whole: false,
             choices_seen: false,
+            reports: usage::openai_reports(),
         }
     }
 
@@ -596,15 +598,20 @@ impl ChatCompletions {
         out.extend(self.calls.drain(..).map(|(_, call)| ChatEvent::ToolCall(call)));
     }
 
-    fn usage(&self, raw: Option<&RawValue>, tier: Option<&str>, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+    fn usage(
+        &mut self,
+        raw: Option<&RawValue>,
+        tier: Option<&str>,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
         let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
             return Ok(());
         };
-        let value: Value = js::parse(raw.get())?;
-        if value.as_object().is_none_or(Map::is_empty) {
+        if !self.reports.add(js::parse(raw.get())?) {
             return Ok(());
         }
-        let mut usage = usage::openai(&value, &self.quirks);
+        let mut usage = usage::openai(self.reports.all(), &self.quirks);
+        usage.warnings.extend(self.reports.shrunk());
         usage.service_tier = tier.map(str::to_owned);
         out.push(ChatEvent::Usage(usage));
         Ok(())

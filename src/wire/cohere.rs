@@ -295,6 +295,9 @@ fn reason(raw: &str) -> FinishReason {
     }
 }
 
+/// Billed units that are no tokens.
+const BY_USE: [&str; 2] = ["search_units", "classifications"];
+
 /// What is billed stands under `billed_units`; `tokens` counts the prompt's template, too, and is not billed.
 pub(super) fn usage(raw: &Value) -> Usage {
     let mut counts = Counts::new(raw);
@@ -306,6 +309,11 @@ pub(super) fn usage(raw: &Value) -> Usage {
         counts.warn("usage: no billed units came; it counts all tokens, which may be more than is billed");
         (counts.count("/tokens/input_tokens"), counts.count("/tokens/output_tokens"))
     };
+    // What is billed by searches or classifications alone has no tokens at all.
+    if input.is_some() || output.is_some() || !BY_USE.iter().any(|units| raw["billed_units"][*units].is_number()) {
+        counts.needs("prompt", input);
+        counts.needs("output", output);
+    }
     counts.set(Meter::Input, input);
     counts.set(Meter::Output, output);
     let image = counts.count("/billed_units/image_tokens");
@@ -591,6 +599,21 @@ mod tests {
     }
 
     #[test]
+    fn billed_tokens_are_both_there_or_the_usage_is_not_final_unless_only_uses_are_billed() {
+        for (billed, missing) in [
+            (json!({"input_tokens": 7}), vec!["output"]),
+            (json!({"output_tokens": 5, "search_units": 1}), vec!["prompt"]),
+            (json!({}), vec!["prompt", "output"]),
+            (json!({"search_units": 2}), vec![]),
+        ] {
+            let read = usage(&json!({"billed_units": billed, "tokens": {"input_tokens": 70, "output_tokens": 9}}));
+            let said: Vec<String> =
+                missing.iter().map(|count| format!("usage: the count of the {count} is missing")).collect();
+            assert_eq!((read.is_final(), read.warnings), (missing.is_empty(), said), "{billed}");
+        }
+    }
+
+    #[test]
     fn tokens_alone_are_counted_with_a_warning() {
         let read = usage(&json!({"tokens": {"input_tokens": 530, "output_tokens": 120}}));
         assert_eq!(meters(&read), [(Meter::Input, 530), (Meter::Output, 120)]);
@@ -599,7 +622,9 @@ mod tests {
 
     #[test]
     fn a_count_that_is_none_is_rejected_and_a_new_field_is_named() {
-        assert!(usage(&json!({"billed_units": {"input_tokens": -4, "output_tokens": 9}})).rejected);
+        for bad in [json!(-4), json!(2_147_483_649_u64)] {
+            assert!(usage(&json!({"billed_units": {"input_tokens": bad, "output_tokens": 9}})).rejected, "{bad}");
+        }
         let read = usage(&json!({"billed_units": {"input_tokens": 4, "output_tokens": 9, "brand_new": 1}}));
         assert_eq!(read.warnings, ["unread usage field /billed_units/brand_new"]);
     }

@@ -19,6 +19,8 @@ pub fn converse(raw: &Value, whole_input: bool) -> Usage {
     let read = counts.first(&["/cacheReadInputTokens", "/cacheReadInputTokenCount"]);
     let written = counts.first(&["/cacheWriteInputTokens", "/cacheWriteInputTokenCount"]);
     counts.part(&["/cacheDetails"]);
+    counts.needs("prompt", input);
+    counts.needs("output", output);
     let cached = read.unwrap_or(0).saturating_add(written.unwrap_or(0));
     if let Some(input) = input {
         let plain = input.saturating_add(output.unwrap_or(0));
@@ -94,6 +96,21 @@ mod tests {
         assert_eq!(usage.warnings.len(), 1);
         let usage = converse(&json!({"inputTokens": 1, "outputTokens": 1, "totalTokens": 2, "newTokens": 7}), false);
         assert_eq!(usage.warnings, ["unread usage field /newTokens"]);
-        assert!(converse(&json!({"inputTokens": -1, "outputTokens": 1}), false).rejected);
+        for bad in [json!(-1), json!(2_147_483_649_u64)] {
+            assert!(converse(&json!({"inputTokens": bad, "outputTokens": 1}), false).rejected, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_count_that_is_missing_is_said_and_no_final_usage() {
+        for (raw, missing) in [
+            (json!({"inputTokens": 7}), "output"),
+            (json!({"inputTokens": 7, "outputTokens": null, "totalTokens": 12}), "output"),
+            (json!({"outputTokens": 5, "cacheReadInputTokens": 900}), "prompt"),
+        ] {
+            let usage = converse(&raw, false);
+            assert!(!usage.is_final(), "{raw}");
+            assert_eq!(usage.warnings[0], format!("usage: the count of the {missing} is missing"), "{raw}");
+        }
     }
 }

@@ -151,7 +151,8 @@ fn clip(text: &str) -> String {
 }
 
 /// The class of an error. The provider's type and code are asked first, then its words where a status means several
-/// things, then the status; never words alone against a status that is plain.
+/// things, then the status; never words alone against a status that is plain. [`ErrorClass::Protocol`] where none of them
+/// says what it is.
 #[must_use]
 pub fn classify(status: Option<u16>, kind: &str, code: &str, message: &str) -> ErrorClass {
     if let Some(class) = by_code(code).or_else(|| by_code(kind)) {
@@ -179,13 +180,19 @@ pub fn classify(status: Option<u16>, kind: &str, code: &str, message: &str) -> E
         Some(500..=599) => ErrorClass::Overloaded,
         Some(300..=399) => ErrorClass::Protocol,
         Some(_) => ErrorClass::InvalidRequest,
-        // An error inside a 200 without any code: its words are all there is.
+        // An error inside a 200 without any code that is known: its words are all there is.
         None if says(TOO_LONG) => ErrorClass::ContextLength,
+        None if says(FILTERED) => ErrorClass::ContentFilter,
+        None if says(BAD_KEY) => ErrorClass::Auth,
+        None if says(NO_MODEL) => ErrorClass::NotFound,
+        None if says(NO_CREDIT) => ErrorClass::Quota,
         None if says(&["rate limit", "too many requests"]) => ErrorClass::RateLimit,
         None if says(&["overloaded", "internal server error", "try again later", "unavailable", "timed out"]) => {
             ErrorClass::Overloaded
         }
-        None => ErrorClass::InvalidRequest,
+        None if says(INVALID) => ErrorClass::InvalidRequest,
+        // Nobody can tell whether the model was at work: an answer that cannot be read, not a refusal.
+        None => ErrorClass::Protocol,
     }
 }
 
@@ -205,6 +212,8 @@ const TOO_LONG: &[&str] = &[
     "input tokens exceeded",
     "exceed context limit",
 ];
+/// How a request that does not fit is called in words alone.
+const INVALID: &[&str] = &["invalid request", "bad request", "validation error"];
 const FILTERED: &[&str] = &["content management policy", "content policy", "content filter", "safety system"];
 const BAD_KEY: &[&str] = &[
     "api key not valid",
@@ -284,11 +293,22 @@ fn status_of_kind(kind: &str) -> Option<u16> {
         | "INVALID_ARGUMENT"
         | "FAILED_PRECONDITION"
         | "invalid_prompt"
-        | "validation_error" => 400,
+        | "validation_error"
+        | "ValidationException"
+        | "invalid_request"
+        | "bad_request"
+        | "bad_request_error"
+        | "BadRequestError"
+        | "OUT_OF_RANGE" => 400,
+        "unauthorized" | "AuthenticationError" => 401,
+        "PermissionDeniedError" | "forbidden" => 403,
+        "NotFoundError" => 404,
         "rate_limit_error"
         | "rate_limit_exceeded"
         | "RESOURCE_EXHAUSTED"
         | "too_many_requests"
+        | "RateLimitError"
+        | "ThrottlingException"
         | "tokens"
         | "requests" => 429,
         _ => return None,

@@ -3,14 +3,14 @@
 //! Shape: <https://ai.google.dev/api/generate-content> and
 //! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> (read 2026-11-22).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
-use super::usage::Counts;
+use super::usage::{Counts, Reports};
 use super::{errors, json as js, mishap};
 use crate::domain::chat::{
     ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, Message, Part, Reasoning, Role, Settings, ToolCall,
@@ -258,7 +258,7 @@ fn thinking(effort: Effort, form: Thinking) -> Option<Value> {
 }
 
 /// Reads the chunks of a stream, or the one response of an answer that is not streamed: both have the same frame.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GenerateContent {
     started: bool,
     model: Option<String>,
@@ -269,8 +269,17 @@ pub struct GenerateContent {
     /// The finish reason that was handed over; the first models repeated one in each chunk.
     finish: Option<Finish>,
     counts: Reports,
+    said: Said,
     /// The search queries that are not empty; chunks may repeat them.
     searches: BTreeSet<String>,
+}
+
+/// What of an answer has come so far, in the order in which it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Nothing,
+    Thought,
+    Answer,
 }
 
 #[derive(serde::Deserialize)]
@@ -352,7 +361,17 @@ struct PromptFeedback {
 impl GenerateContent {
     #[must_use]
     pub fn new(_quirks: &Quirks) -> GenerateContent {
-        GenerateContent::default()
+        GenerateContent {
+            started: false,
+            model: None,
+            thought: String::new(),
+            called: false,
+            candidate_seen: false,
+            finish: None,
+            counts: Reports::of(&COUNTS, TOTAL),
+            said: Said::Nothing,
+            searches: BTreeSet::new(),
+        }
     }
 
     fn start(&mut self, id: Option<String>, model: Option<String>, out: &mut Vec<ChatEvent>) {
@@ -399,10 +418,12 @@ impl GenerateContent {
         if piece.thought == Some(true) {
             if !text.is_empty() {
                 self.thought.push_str(&text);
+                self.said = self.said.max(Said::Thought);
                 out.push(ChatEvent::Reasoning(text));
             }
         } else if !text.is_empty() {
             self.thought.clear();
+            self.said = Said::Answer;
             out.push(ChatEvent::Text(text));
         }
         if let Some(signature) = piece.thought_signature.filter(|signature| !signature.is_empty()) {
@@ -427,6 +448,7 @@ impl GenerateContent {
             ));
         }
         self.called = true;
+        self.said = Said::Answer;
         self.thought.clear();
         let arguments = call.args.map(|args| args.get().to_owned()).filter(|args| args != "null");
         out.push(ChatEvent::ToolCall(ToolCall {
@@ -469,6 +491,35 @@ impl GenerateContent {
         out.push(ChatEvent::Finished(finish));
     }
 
+    /// The usage so far, or `None` where nothing was reported.
+    fn usage(&self) -> Option<Usage> {
+        let (last, all) = (self.counts.last(), self.counts.all());
+        if last.is_null() {
+            return None;
+        }
+        let mut usage = normalised(all);
+        // A count of zero is left out: of an answer of nothing (a blocked prompt, a cap that was reached in thinking), and
+        // beside tools of the provider even of a call, where the total is the sum of the other counts (seen 2026-11-23).
+        let thoughts = !all["thoughtsTokenCount"].is_null();
+        let is_counted = match self.said {
+            Said::Nothing => true,
+            Said::Thought => usage.get(Meter::Output).is_some(),
+            Said::Answer => {
+                let is_sum = last[TOTAL].is_u64() && contradiction(last).is_none();
+                !all["candidatesTokenCount"].is_null() || thoughts && is_sum
+            }
+        };
+        if !is_counted {
+            usage.incomplete = true;
+            usage.warnings.push("usage: the count of the output is missing (candidatesTokenCount)".into());
+        }
+        usage.warnings.extend(contradiction(last));
+        usage.warnings.extend(self.counts.left_out());
+        usage.warnings.extend(self.counts.shrunk());
+        usage.raw = last.clone();
+        Some(usage)
+    }
+
     /// How many searches are to be paid: one for a grounded prompt up to Gemini 2.x; from 3 on each query, of which
     /// Google counts the unique ones that are not empty (its page on grounding, as quoted at
     /// <https://discuss.ai.google.dev/t/168136>, read 2026-11-22).
@@ -502,7 +553,7 @@ impl Decoder for GenerateContent {
             };
         }
         self.start(response.response_id, response.model_version, out);
-        let searches = self.paid_searches();
+        let (searches, said) = (self.paid_searches(), self.said);
         for candidate in response.candidates.into_iter().flatten() {
             if candidate.index.unwrap_or(0) == 0 {
                 self.candidate(candidate, out)?;
@@ -513,8 +564,8 @@ impl Decoder for GenerateContent {
         }
         let reported = response.usage_metadata.is_some_and(|raw| self.counts.add(raw));
         let paid = self.paid_searches();
-        if (reported || paid != searches)
-            && let Some(mut usage) = self.counts.usage()
+        if (reported || paid != searches || said != self.said)
+            && let Some(mut usage) = self.usage()
         {
             if let Some(paid) = paid {
                 usage.set(Meter::WebSearch, paid);
@@ -570,64 +621,15 @@ fn reason(raw: &str) -> FinishReason {
 }
 
 /// The counts that a report may hold, each a total of its own.
-const COUNTS: [&str; 5] =
-    ["promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount", TOTAL];
-const CACHED: &str = "cachedContentTokenCount";
+const COUNTS: [&str; 6] = [
+    "promptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
+    TOTAL,
+    "cachedContentTokenCount",
+];
 const TOTAL: &str = "totalTokenCount";
-
-/// The usage reports of one answer: each is the usage so far, the last one wins, and what it leaves out stands as
-/// reported before (with tools of the provider, the last report was seen without the candidates' count).
-#[derive(Debug, Default)]
-struct Reports {
-    last: Value,
-    /// The reports laid over one another.
-    all: Value,
-    /// The largest value of each count so far.
-    most: BTreeMap<&'static str, u64>,
-}
-
-impl Reports {
-    /// Takes a report; false where it is none.
-    fn add(&mut self, raw: Value) -> bool {
-        if raw.as_object().is_none_or(Map::is_empty) {
-            return false;
-        }
-        for field in COUNTS.into_iter().chain([CACHED]) {
-            if let Some(count) = raw[field].as_u64() {
-                let most = self.most.entry(field).or_default();
-                *most = count.max(*most);
-            }
-        }
-        js::overlay(&mut self.all, &raw);
-        self.last = raw;
-        true
-    }
-
-    /// The usage so far, or `None` where nothing was reported.
-    fn usage(&self) -> Option<Usage> {
-        if self.last.is_null() {
-            return None;
-        }
-        let mut usage = normalised(&self.all);
-        if let Some(sum) = contradiction(&self.last) {
-            usage.warnings.push(sum);
-        }
-        for (field, most) in self.most.iter().filter(|(_, most)| **most > 0) {
-            match self.last[*field].as_u64() {
-                Some(now) if now < *most => {
-                    usage.warnings.push(format!("usage: {field} shrank from {most} to {now}"));
-                }
-                None => usage.warnings.push(format!(
-                    "usage: the last report leaves out {field}; {} of an earlier one stands",
-                    self.all[*field]
-                )),
-                Some(_) => {}
-            }
-        }
-        usage.raw = self.last.clone();
-        Some(usage)
-    }
-}
 
 /// The disjoint meters of one `usageMetadata` object. Cached tokens lie inside the prompt, the prompts of the
 /// provider's tools and the thinking outside; the details by modality only split off what has a rate of its own.
@@ -639,6 +641,7 @@ pub(super) fn normalised(raw: &Value) -> Usage {
     let candidates = counts.count("/candidatesTokenCount");
     let thoughts = counts.count("/thoughtsTokenCount");
     let _ = counts.count("/totalTokenCount");
+    counts.needs("prompt", prompt);
     counts.part(&[
         "/promptTokensDetails",
         "/cacheTokensDetails",
@@ -684,7 +687,8 @@ fn of(raw: &Value, details: &str, modality: &str) -> u64 {
 /// Says where a report's total is not the sum of its counts.
 fn contradiction(raw: &Value) -> Option<String> {
     let total = raw[TOTAL].as_u64()?;
-    let parts = COUNTS.iter().filter(|field| **field != TOTAL).filter_map(|field| raw[*field].as_u64());
+    // Cached tokens lie inside the prompt.
+    let parts = COUNTS[..4].iter().filter_map(|field| raw[*field].as_u64());
     let sum = parts.fold(0, u64::saturating_add);
     (total != sum).then(|| format!("usage: total {total} is not prompt + candidates + thoughts + tool use ({sum})"))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::contract::{DecodeError, Decoder, EncodeError, Encoded, Target};
 use super::quirks::Quirks;
 use super::thinking::{BUDGET_MIN, budget, wanted_budget};
-use super::usage::{self, Counts};
+use super::usage::{Counts, Reports};
 use super::{errors, json as js, mishap};
 use crate::domain::chat::{
     CacheLifetime, ChatEvent, ChatRequest, Effort, Finish, FinishReason, Media, MediaSource, Message, Part, Reasoning,
@@ -418,8 +418,8 @@ pub struct Messages {
     started: bool,
     /// Content blocks in the making, by their index.
     open: Vec<(u64, Block)>,
-    /// The usage objects so far, laid over one another.
-    usage: Value,
+    /// The usage objects so far.
+    usage: Reports,
     /// The output count is the last one, not that of the start.
     usage_is_final: bool,
     finished: bool,
@@ -612,10 +612,11 @@ impl Decoder for Messages {
             return Err(DecodeError::Cut(what.into()));
         }
         self.close_all(out);
-        if !self.usage_is_final && self.usage.is_object() {
-            let mut usage = usage_of(&self.usage, &self.quirks);
+        // Of a count that never came at all it is said that it is missing.
+        if !self.usage_is_final && !self.usage.all()["output_tokens"].is_null() {
+            let mut usage = self.usage();
             usage.rejected = true;
-            usage.warnings.push("the final usage never came: the output count is that of the start".into());
+            usage.warnings.insert(0, "the final usage never came: the output count is that of the start".into());
             out.push(ChatEvent::Usage(usage));
         }
         Ok(())
@@ -654,7 +655,8 @@ impl Messages {
             quirks: quirks.clone(),
             started: false,
             open: Vec::new(),
-            usage: Value::Null,
+            // What the API does not have (a total) is no name that any count has.
+            usage: Reports::of(&COUNTS, "total_tokens"),
             usage_is_final: false,
             finished: false,
             ended: false,
@@ -782,12 +784,18 @@ impl Messages {
 
     /// Usage is cumulative: the later object lies over the earlier one, field by field.
     fn take_usage(&mut self, raw: Option<Value>, last: bool, out: &mut Vec<ChatEvent>) {
-        let Some(raw) = raw.filter(|raw| raw.as_object().is_some_and(|counts| !counts.is_empty())) else {
-            return;
-        };
-        self.usage_is_final |= last && !raw["output_tokens"].is_null();
-        js::overlay(&mut self.usage, &raw);
-        out.push(ChatEvent::Usage(usage_of(&self.usage, &self.quirks)));
+        let Some(raw) = raw else { return };
+        let counts_output = !raw["output_tokens"].is_null();
+        if self.usage.add(raw) {
+            self.usage_is_final |= last && counts_output;
+            out.push(ChatEvent::Usage(self.usage()));
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let mut usage = usage_of(self.usage.all(), &self.quirks);
+        usage.warnings.extend(self.usage.shrunk());
+        usage
     }
 
     fn finish(&mut self, stop: Stop, out: &mut Vec<ChatEvent>) {
@@ -844,20 +852,25 @@ fn hand_over(block: Block, out: &mut Vec<ChatEvent>) {
     }
 }
 
+/// The counts of the usage object that a later event may not lower unsaid.
+const COUNTS: [&str; 4] = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"];
+
 /// The usage object of the Messages API, those of a stream laid over one another. All counts are disjoint.
 ///
 /// Rules: `reference` usage semantics, sections 2, 3 and 7.
 pub(super) fn usage_of(raw: &Value, quirks: &Quirks) -> Usage {
     let mut counts = Counts::new(raw);
-    tokens(&mut counts);
+    let calls = raw["iterations"].as_array().filter(|entries| !entries.is_empty());
+    tokens(&mut counts, calls.is_none());
     let searches = counts.count("/server_tool_use/web_search_requests");
     counts.set_some(Meter::WebSearch, searches);
     let thought = counts.count("/output_tokens_details/thinking_tokens");
     // Fetches are free of charge.
     let fetches = counts.count("/server_tool_use/web_fetch_requests");
     counts.part(&["/iterations", "/cost", "/cost_details"]);
+    counts.charge(quirks);
     let mut usage = counts.finish();
-    if let Some(entries) = raw["iterations"].as_array().filter(|entries| !entries.is_empty()) {
+    if let Some(entries) = calls {
         iterations(&mut usage, entries);
     }
     if let Some(thought) = thought {
@@ -867,7 +880,6 @@ pub(super) fn usage_of(raw: &Value, quirks: &Quirks) -> Usage {
         }
         usage.reasoning = Some(thought.min(output));
     }
-    usage.charge = usage::charge(raw, quirks);
     usage.service_tier = raw["service_tier"].as_str().map(str::to_owned);
     for name in ["speed", "inference_geo"] {
         if let Some(word) = raw[name].as_str() {
@@ -882,14 +894,18 @@ pub(super) fn usage_of(raw: &Value, quirks: &Quirks) -> Usage {
     usage
 }
 
-/// The counts of one model call.
-fn tokens(counts: &mut Counts<'_>) {
+/// The counts of one model call, or of all of an answer. `whole`: its prompt's and its output's must be among them.
+fn tokens(counts: &mut Counts<'_>, whole: bool) {
     let input = counts.count("/input_tokens");
     let read = counts.count("/cache_read_input_tokens");
     let written = counts.count("/cache_creation_input_tokens");
     let short = counts.count("/cache_creation/ephemeral_5m_input_tokens");
     let long = counts.count("/cache_creation/ephemeral_1h_input_tokens");
     let output = counts.count("/output_tokens");
+    if whole {
+        counts.needs("prompt", input);
+        counts.needs("output", output);
+    }
     counts.set(Meter::Input, input);
     counts.set(Meter::CacheRead, read);
     match (written, short.or(long).map(|_| short.unwrap_or(0).saturating_add(long.unwrap_or(0)))) {
@@ -899,7 +915,7 @@ fn tokens(counts: &mut Counts<'_>) {
         }
         (Some(written), None) => {
             if written > 0 {
-                counts.warn(format!("usage: the lifetime of {written} cached tokens is not reported: five minutes"));
+                counts.remark(format!("usage: the lifetime of {written} cached tokens is not reported: five minutes"));
             }
             counts.set(Meter::CacheWrite5m, Some(written));
         }
@@ -919,12 +935,15 @@ fn tokens(counts: &mut Counts<'_>) {
 /// repeats only some of them, so their sum takes its place.
 fn iterations(usage: &mut Usage, entries: &[Value]) {
     let top = std::mem::take(&mut usage.quantities);
+    let mut warnings = Vec::new();
     for (number, entry) in (1..).zip(entries) {
         let mut counts = Counts::new(entry);
-        tokens(&mut counts);
+        tokens(&mut counts, true);
         let one = counts.finish();
         usage.rejected |= one.rejected;
-        usage.warnings.extend(one.warnings.iter().map(|warning| format!("iteration {number}: {warning}")));
+        usage.incomplete |= one.incomplete;
+        usage.remarks.extend(one.remarks.iter().map(|remark| format!("iteration {number}: {remark}")));
+        warnings.extend(one.warnings.iter().map(|warning| format!("iteration {number}: {warning}")));
         for (meter, quantity) in &one.quantities {
             let sum = usage.get(*meter).unwrap_or(0).saturating_add(*quantity);
             usage.set(*meter, sum);
@@ -932,6 +951,9 @@ fn iterations(usage: &mut Usage, entries: &[Value]) {
         let model = entry["model"].as_str().map(str::to_owned);
         usage.iterations.push(Iteration { model, quantities: one.quantities });
     }
+    // They come first: one of them may say why the usage is not taken.
+    warnings.append(&mut usage.warnings);
+    usage.warnings = warnings;
     for (meter, quantity) in top {
         match usage.get(meter) {
             // Counted for the call alone, as searches are: the first iteration bears it.

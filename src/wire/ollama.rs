@@ -265,6 +265,8 @@ pub(super) fn usage(line: &Value) -> Option<Usage> {
     let input = counts.count("/prompt_eval_count");
     counts.set(Meter::Input, input);
     let output = counts.count("/eval_count");
+    counts.needs("prompt", input);
+    counts.needs("output", output);
     counts.set(Meter::Output, output);
     Some(counts.finish())
 }
@@ -487,11 +489,15 @@ mod tests {
             usage(&json!({"model": "m", "done": true, "eval_count": 12, "total_duration": 5, "load_duration": 1}))
                 .expect("a count");
         assert_eq!((read.get(Meter::Input), read.get(Meter::Output)), (None, Some(12)));
-        assert_eq!(read.warnings, [] as [String; 0]);
+        assert_eq!((read.is_final(), read.warnings), (false, vec!["usage: the count of the prompt is missing".into()]));
         assert_eq!(read.raw, json!({"eval_count": 12, "total_duration": 5, "load_duration": 1}));
         assert_eq!(usage(&json!({"done": true, "done_reason": "load", "total_duration": 5})), None);
-        assert!(usage(&json!({"eval_count": -1})).expect("a count").rejected);
-        let new = usage(&json!({"eval_count": 1, "brand_new_count": 4})).expect("a count");
+        for bad in [json!(-1), json!(2_147_483_649_u64)] {
+            assert!(usage(&json!({"prompt_eval_count": 7, "eval_count": bad})).expect("a count").rejected, "{bad}");
+        }
+        let cut = usage(&json!({"prompt_eval_count": 7})).expect("a count");
+        assert_eq!((cut.is_final(), cut.warnings), (false, vec!["usage: the count of the output is missing".into()]));
+        let new = usage(&json!({"prompt_eval_count": 7, "eval_count": 1, "brand_new_count": 4})).expect("a count");
         assert_eq!(new.warnings, ["unread usage field /brand_new_count"]);
     }
 }

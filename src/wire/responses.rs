@@ -589,14 +589,23 @@ impl Responses {
             &response["tool_usage"]["web_search"]["num_requests"],
             &raw["server_side_tool_usage_details"]["web_search_calls"],
         ];
-        let searches = counted.into_iter().filter_map(Value::as_u64).fold(self.searches, u64::max);
+        let mut searches = self.searches;
+        for stated in counted.into_iter().filter(|stated| stated.is_number()) {
+            match usage::number(stated) {
+                Some(count) => searches = searches.max(count),
+                None => {
+                    usage.rejected = true;
+                    usage.warnings.insert(0, format!("usage: the searches are no count: {}", usage::stated(stated)));
+                }
+            }
+        }
         if searches > 0 {
             usage.set(Meter::WebSearch, searches);
         }
         for kind in BILLED_BY_USE {
             let uses = self.items.iter().filter(|item| item.kind == *kind).count();
             if uses > 0 {
-                usage.warnings.push(format!("{kind} ({uses}) may be billed beside the tokens and is not counted"));
+                usage.remarks.push(format!("{kind} ({uses}) may be billed beside the tokens and is not counted"));
             }
         }
         Some(usage)

@@ -1,10 +1,22 @@
 //! Reading usage objects: what every dialect does alike, and the OpenAI family's shape.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
+use super::json as js;
 use super::quirks::Quirks;
 use crate::domain::money::Usd;
 use crate::domain::usage::{Charge, Meter, Usage};
+
+/// Most of anything that one call can have counted: 2^31. What says more is no count.
+const COUNT_MAX: u64 = 1 << 31;
+
+/// Objects that gateways lay into any usage object and that count nothing: the estimates of Pydantic's.
+const FOREIGN: &[&str] = &["/pydantic_ai_gateway"];
+
+/// How the names of times and rates end: numbers that count nothing.
+const MEASURES: &[&str] = &["_ms", "_time", "_time_sec", "_per_sec", "_per_second"];
 
 /// Reads counts out of a usage object and remembers which of its numbers nobody asked for.
 #[derive(Debug)]
@@ -22,21 +34,24 @@ impl<'a> Counts<'a> {
     }
 
     /// The count at a JSON pointer (`/prompt_tokens_details/cached_tokens`), or `None` where it is missing or null.
-    /// A negative number, a fraction, a text or a number beyond 2^53 is no count: it makes the usage unusable.
+    /// A negative number, a fraction, a text or a number beyond 2^31 is no count: it makes the usage unusable.
     pub fn count(&mut self, pointer: &'static str) -> Option<u64> {
         self.known.push(pointer);
         let value = self.raw.pointer(pointer).filter(|value| !value.is_null())?;
-        match value.as_u64().filter(|count| *count <= 1 << 53) {
-            Some(count) => Some(count),
-            // A whole number that was written as a float (`12.0`).
-            None => match value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..9e15).contains(number)) {
-                Some(number) if value.is_number() => format!("{number:.0}").parse().ok(),
-                _ => {
-                    self.usage.rejected = true;
-                    self.usage.warnings.push(format!("usage field {pointer} is no count: {value}"));
-                    None
-                }
-            },
+        let count = number(value);
+        if count.is_none() {
+            self.usage.rejected = true;
+            self.usage.warnings.push(format!("usage field {pointer} is no count: {}", stated(value)));
+        }
+        count
+    }
+
+    /// Says of a count without which the usage is no final one that it is missing. `what`: "prompt" or "output".
+    pub fn needs(&mut self, what: &str, count: Option<u64>) {
+        // Of a count that was rejected it is said why.
+        if count.is_none() && !self.usage.rejected {
+            self.usage.incomplete = true;
+            self.usage.warnings.push(format!("usage: the count of the {what} is missing"));
         }
     }
 
@@ -70,6 +85,11 @@ impl<'a> Counts<'a> {
         self.usage.warnings.push(warning.into());
     }
 
+    /// Says what is worth no alarm.
+    pub fn remark(&mut self, remark: impl Into<String>) {
+        self.usage.remarks.push(remark.into());
+    }
+
     pub fn usage(&mut self) -> &mut Usage {
         &mut self.usage
     }
@@ -82,12 +102,23 @@ impl<'a> Counts<'a> {
         part.min(whole)
     }
 
+    /// Takes what the response says that it cost, where the row says that its word is to be booked.
+    pub fn charge(&mut self, quirks: &Quirks) {
+        match charge(self.raw, quirks) {
+            Ok(charge) => self.usage.charge = charge,
+            Err(value) => {
+                self.warn(format!("usage: the stated charge is no amount and is not booked: {}", stated(value)))
+            }
+        }
+    }
+
     /// Ends the reading: every other number that is not zero is named, so that a new field of a provider is seen.
     #[must_use]
     pub fn finish(mut self) -> Usage {
         let mut unread = Vec::new();
         numbers(self.raw, &mut String::new(), &mut |path, number| {
-            let known = self.known.iter().any(|known| path == *known || path.starts_with(&format!("{known}/")));
+            let lies_in = |known: &&str| path == *known || path.starts_with(&format!("{known}/"));
+            let known = self.known.iter().chain(FOREIGN).any(lies_in) || MEASURES.iter().any(|end| path.ends_with(end));
             if !known && number.as_f64() != Some(0.0) {
                 unread.push(path.to_owned());
             }
@@ -96,6 +127,26 @@ impl<'a> Counts<'a> {
             self.warn(format!("unread usage field {path}"));
         }
         self.usage
+    }
+}
+
+/// What stands in place of a number, where it fits into a sentence. No part of it is shown: half a credential that a
+/// server echoes would not be known as one.
+pub(super) fn stated(value: &Value) -> String {
+    let text = value.to_string();
+    if text.len() <= 40 { text } else { format!("{} bytes", text.len()) }
+}
+
+/// A count, or `None` for what is none.
+pub(super) fn number(value: &Value) -> Option<u64> {
+    match value.as_u64() {
+        Some(count) => Some(count).filter(|count| *count <= COUNT_MAX),
+        // A whole number that was written as a float (`12.0`).
+        None => {
+            let whole =
+                value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=2_147_483_648.0).contains(number));
+            format!("{:.0}", whole?).parse().ok()
+        }
     }
 }
 
@@ -122,6 +173,82 @@ fn numbers(value: &Value, path: &mut String, each: &mut dyn FnMut(&str, &Value))
         }
         _ => {}
     }
+}
+
+/// The usage reports of one answer: each is the usage so far. The last one wins, and what it leaves out or gives as null
+/// stands as reported before; nothing is ever added up.
+#[derive(Debug)]
+pub struct Reports {
+    /// The names of the counts that may not shrink unsaid.
+    counts: &'static [&'static str],
+    /// The name of the total, which is held against no counts but those of its own report.
+    total: &'static str,
+    last: Value,
+    /// The reports laid over one another.
+    all: Value,
+    /// The largest value of each count so far.
+    most: BTreeMap<&'static str, u64>,
+}
+
+impl Reports {
+    #[must_use]
+    pub fn of(counts: &'static [&'static str], total: &'static str) -> Reports {
+        Reports { counts, total, last: Value::Null, all: Value::Null, most: BTreeMap::new() }
+    }
+
+    /// Takes a report; false where it is none.
+    pub fn add(&mut self, raw: Value) -> bool {
+        if raw.as_object().is_none_or(Map::is_empty) {
+            return false;
+        }
+        for name in self.counts {
+            if let Some(count) = raw[*name].as_u64() {
+                let most = self.most.entry(name).or_default();
+                *most = count.max(*most);
+            }
+        }
+        let counts_anew = self.counts.iter().any(|name| !raw[*name].is_null());
+        if let Some(total) = self.all.get_mut(self.total).filter(|_| counts_anew) {
+            *total = Value::Null;
+        }
+        js::overlay(&mut self.all, &raw);
+        self.last = raw;
+        true
+    }
+
+    /// The last report alone; null where none came.
+    #[must_use]
+    pub fn last(&self) -> &Value {
+        &self.last
+    }
+
+    /// All reports as one.
+    #[must_use]
+    pub fn all(&self) -> &Value {
+        &self.all
+    }
+
+    /// What the last report gives of a count after an earlier one gave `most` of it, where that is less, as a sentence.
+    pub fn shrunk(&self) -> impl Iterator<Item = String> {
+        self.most.iter().filter_map(|(name, most)| {
+            let now = self.all[*name].as_u64().filter(|now| now < most)?;
+            Some(format!("usage: {name} shrank from {most} to {now}"))
+        })
+    }
+
+    /// Counts that earlier reports gave and the last one leaves out, in sentences.
+    pub fn left_out(&self) -> impl Iterator<Item = String> {
+        let gone = self.most.iter().filter(|(name, most)| **most > 0 && self.last[**name].is_null());
+        gone.map(|(name, _)| {
+            format!("usage: the last report leaves out {name}; {} of an earlier one stands", self.all[*name])
+        })
+    }
+}
+
+/// Reports of the OpenAI family.
+#[must_use]
+pub fn openai_reports() -> Reports {
+    Reports::of(&["prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"], "total_tokens")
 }
 
 /// The usage object of OpenAI and all who imitate it, Chat Completions and Responses alike.
@@ -160,9 +287,20 @@ pub fn openai(raw: &Value, quirks: &Quirks) -> Usage {
         "/reasoning_tokens",
     ]);
     counts.part(OPENAI_PARTS);
+    counts.needs("prompt", prompt);
+    counts.needs("output", completion);
 
     if let Some(prompt) = prompt {
-        let cached = cached.map(|cached| counts.within(cached, prompt, "cached tokens"));
+        // Azure's Grok names more cached tokens than prompt, of which its details account for every token without them
+        // (Azure AI Inference, grok-4-1-fast, seen 2026-11-23).
+        let accounted = counts.raw["prompt_tokens_details"]["text_tokens"].as_u64() == Some(prompt);
+        let cached = cached.map(|cached| match accounted && cached > prompt {
+            true => {
+                counts.remark(format!("usage: more cached tokens ({cached}) than the whole prompt ({prompt})"));
+                prompt
+            }
+            false => counts.within(cached, prompt, "cached tokens"),
+        });
         let rest = prompt - cached.unwrap_or(0);
         let written = written.map(|written| counts.within(written, rest, "cache writes"));
         let rest = rest - written.unwrap_or(0);
@@ -196,14 +334,22 @@ pub fn openai(raw: &Value, quirks: &Quirks) -> Usage {
         }
         if let Some(reasoning) = reasoning.filter(|_| !quirks.reasoning_apart) {
             let output = completion + thought;
-            let part = counts.within(reasoning, output, "reasoning tokens");
+            // Where the total vouches for the output, no amount depends on how much of it was thinking.
+            let vouched = prompt.is_some_and(|prompt| total == Some(prompt.saturating_add(output)));
+            let part = match vouched && reasoning > output {
+                true => {
+                    counts.remark(format!("usage: more reasoning tokens ({reasoning}) than output ({output})"));
+                    output
+                }
+                false => counts.within(reasoning, output, "reasoning tokens"),
+            };
             counts.usage().reasoning = Some(part);
         }
     }
     if quirks.search_usage {
         searches(&mut counts);
     }
-    counts.usage().charge = charge(raw, quirks);
+    counts.charge(quirks);
     counts.finish()
 }
 
@@ -237,13 +383,10 @@ const OPENAI_PARTS: &[&str] = &[
     "/context_details",
     "/num_server_side_tools_used",
     "/server_side_tool_usage_details/web_search_calls",
-    "/pydantic_ai_gateway",
+    // OpenRouter's tools: what they cost is in its charge.
+    "/server_tool_use_details",
     "/citation_tokens",
     "/num_search_queries",
-    "/queue_time",
-    "/prompt_time",
-    "/completion_time",
-    "/total_time",
 ];
 
 /// Perplexity: citations and searches beside the tokens, and a request fee by the size of the search context.
@@ -263,33 +406,44 @@ fn searches(counts: &mut Counts<'_>) {
     }
 }
 
-/// What the response says that it cost, where the row says that its word is to be booked. Read from the number's text.
-pub(super) fn charge(raw: &Value, quirks: &Quirks) -> Option<Charge> {
-    let decimal = |value: &Value| value.is_number().then(|| value.to_string());
+/// What the response says that it cost, read from the number's text; `None` where it says nothing.
+///
+/// # Errors
+/// What is stated is no amount: below zero, no number, or beyond what can be booked.
+fn charge<'a>(raw: &'a Value, quirks: &Quirks) -> Result<Option<Charge>, &'a Value> {
     if quirks.reports_ticks {
-        let usd = Usd::parse_scaled(&decimal(&raw["cost_in_usd_ticks"])?, 2).filter(|usd| usd.picos >= 0)?;
-        return Some(Charge { usd, upstream: None });
+        let usd = amount(&raw["cost_in_usd_ticks"], 2)?;
+        return Ok(usd.map(|usd| Charge { usd, upstream: None }));
     }
     if !quirks.reports_cost {
-        return None;
+        return Ok(None);
     }
-    let stated = decimal(&raw["cost"]).or_else(|| decimal(&raw["cost"]["total_cost"]))?;
-    let usd = Usd::parse(&stated).filter(|usd| usd.picos >= 0)?;
+    let stated = &raw["cost"];
+    let Some(usd) = amount(if stated.is_object() { &stated["total_cost"] } else { stated }, 12)? else {
+        return Ok(None);
+    };
     // With the user's own key the router's fee and the upstream's charge go to two payees; else one repeats the other.
     let own_key = raw["is_byok"].as_bool() == Some(true);
-    let upstream = own_key
-        .then(|| decimal(&raw["cost_details"]["upstream_inference_cost"]).and_then(|text| Usd::parse(&text)))
-        .flatten()
-        .filter(|usd| usd.picos >= 0);
+    let upstream = if own_key { amount(&raw["cost_details"]["upstream_inference_cost"], 12)? } else { None };
     // The router's fee alone is not what the call cost.
-    (!own_key || upstream.is_some()).then_some(Charge { usd, upstream })
+    Ok((!own_key || upstream.is_some()).then_some(Charge { usd, upstream }))
+}
+
+/// A stated amount in units of `10^(scale - 12)` USD; `None` where none is stated.
+fn amount(stated: &Value, scale: i32) -> Result<Option<Usd>, &Value> {
+    if stated.is_null() {
+        return Ok(None);
+    }
+    let text = Some(stated).filter(|stated| stated.is_number()).map(Value::to_string);
+    let usd = text.and_then(|text| Usd::parse_scaled(&text, scale));
+    usd.filter(|usd| usd.picos >= 0).map(Some).ok_or(stated)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::openai;
+    use super::{openai, openai_reports};
     use crate::domain::money::Usd;
     use crate::domain::usage::{Meter, Usage};
     use crate::wire::quirks::Quirks;
@@ -375,11 +529,104 @@ mod tests {
 
     #[test]
     fn what_is_no_count_makes_the_usage_unusable_and_is_never_guessed() {
-        for bad in [json!(-5), json!(11.5), json!("7"), json!(1e30), json!(true)] {
+        for bad in [
+            json!(-5),
+            json!(11.5),
+            json!("7"),
+            json!(2_147_483_649_u64),
+            json!(4_294_967_296.0),
+            json!(u64::MAX),
+            json!(1e30),
+            json!(true),
+        ] {
             let usage = read(&json!({"prompt_tokens": bad, "completion_tokens": 3}));
-            assert!(usage.rejected, "{bad}");
-            assert_eq!(usage.get(Meter::Input), None);
+            assert!(usage.rejected && !usage.is_final(), "{bad}");
+            assert_eq!((usage.get(Meter::Input), usage.warnings.len()), (None, 1), "{:?}", usage.warnings);
         }
+        for good in [json!(0), json!(12.0), json!(2_147_483_648_u64)] {
+            assert!(read(&json!({"prompt_tokens": good, "completion_tokens": 3})).is_final(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_count_that_is_missing_is_said_and_no_final_usage() {
+        for (raw, missing) in [
+            (json!({"prompt_tokens": 7}), "output"),
+            (json!({"prompt_tokens": 7, "completion_tokens": null, "total_tokens": 12}), "output"),
+            (json!({"completion_tokens": 5}), "prompt"),
+            (json!({"input_tokens": 7, "total_tokens": 12}), "output"),
+        ] {
+            let usage = read(&raw);
+            assert!(!usage.is_final() && !usage.rejected, "{raw}");
+            assert_eq!(usage.warnings, [format!("usage: the count of the {missing} is missing")], "{raw}");
+        }
+        // A stated charge is the bill, whatever was counted.
+        let quirks = Quirks { reports_cost: true, ..Quirks::default() };
+        assert!(openai(&json!({"prompt_tokens": 7, "cost": 0.002}), &quirks).is_final());
+    }
+
+    #[test]
+    fn a_charge_that_is_no_amount_is_not_booked_and_said() {
+        let quirks = Quirks { reports_cost: true, ..Quirks::default() };
+        for bad in [json!(1_000_000_000_000_u64), json!(-1), json!("0.01"), json!({"total_cost": -0.5})] {
+            let usage = openai(&json!({"prompt_tokens": 7, "completion_tokens": 5, "cost": bad}), &quirks);
+            assert_eq!((usage.charge.as_ref(), usage.is_final(), usage.warnings.len()), (None, true, 1), "{bad}");
+            assert!(usage.warnings[0].contains("the stated charge is no amount"), "{:?}", usage.warnings);
+        }
+        let ticks = Quirks { reports_ticks: true, ..Quirks::default() };
+        let usage = openai(&json!({"prompt_tokens": 7, "completion_tokens": 5, "cost_in_usd_ticks": -3}), &ticks);
+        assert_eq!((usage.charge, usage.warnings.len()), (None, 1));
+        for none in [json!(null), json!({})] {
+            let usage = openai(&json!({"prompt_tokens": 7, "completion_tokens": 5, "cost": none}), &quirks);
+            assert_eq!((usage.charge, usage.warnings), (None, vec![]), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_later_report_lies_over_the_earlier_ones_and_a_null_takes_nothing_back() {
+        let laid = |reports: &[Value]| {
+            let mut all = openai_reports();
+            for report in reports {
+                assert!(all.add(report.clone()));
+            }
+            let usage = read(all.all());
+            (meters(&usage), usage.warnings.into_iter().chain(all.shrunk()).collect::<Vec<_>>())
+        };
+        let first = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12});
+        let half = json!({"prompt_tokens": null, "completion_tokens": 9, "total_tokens": null});
+        let none = json!({"prompt_tokens": null, "completion_tokens": null, "total_tokens": null});
+        assert_eq!(laid(&[first.clone(), half]), (vec![("input", 7), ("output", 9)], vec![]));
+        assert_eq!(laid(&[first.clone(), none]), (vec![("input", 7), ("output", 5)], vec![]));
+        let large = json!({"prompt_tokens": 70, "completion_tokens": 50, "total_tokens": 120});
+        let shrank = ["completion_tokens shrank from 50 to 5", "prompt_tokens shrank from 70 to 7"];
+        assert_eq!(
+            laid(&[large, first]),
+            (vec![("input", 7), ("output", 5)], shrank.map(|what| format!("usage: {what}")).to_vec())
+        );
+        // A total that vouches for thinking outside the output still does where nothing is counted anew.
+        let outside = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 32,
+            "completion_tokens_details": {"reasoning_tokens": 20}});
+        let silent = json!({"prompt_tokens": null, "total_tokens": null});
+        assert_eq!(laid(&[outside, silent]), (vec![("input", 7), ("output", 25)], vec![]));
+        assert!(!openai_reports().add(json!({})));
+    }
+
+    #[test]
+    fn times_and_rates_are_no_counts_and_known_contradictions_are_no_alarm() {
+        let usage = read(&json!({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14, "total_time": 0.5,
+            "tokens_per_second": 69.8, "avg_tok_per_sec": 3.5, "total_time_sec": 1.25,
+            "latency": {"first_ms": 9}, "pydantic_ai_gateway": {"cost_estimate": 0.1}}));
+        assert_eq!(usage.warnings, [] as [String; 0]);
+        let grok = read(&json!({"prompt_tokens": 23, "completion_tokens": 4, "total_tokens": 27,
+            "prompt_tokens_details": {"cached_tokens": 158, "text_tokens": 23}}));
+        assert_eq!((meters(&grok), grok.warnings), (vec![("cache_read", 23), ("output", 4)], vec![]));
+        assert_eq!(grok.remarks.len(), 1);
+        let thought = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12,
+            "completion_tokens_details": {"reasoning_tokens": 6}});
+        assert_eq!((read(&thought).warnings.len(), read(&thought).remarks.len()), (0, 1));
+        let mut unvouched = thought;
+        unvouched["total_tokens"] = Value::Null;
+        assert_eq!(read(&unvouched).warnings.len(), 1);
     }
 
     #[test]

@@ -4,11 +4,11 @@ use crate::call::News;
 use crate::command::chat::ChatArgs;
 use crate::command::schema;
 use crate::domain::answer::Answer;
-use crate::domain::bill::Outcome;
 use crate::domain::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::domain::failure::ErrorClass;
 use crate::domain::report::{CallReport, Stop};
 use crate::domain::untrusted::json_line;
+use crate::domain::usage::Usage;
 use crate::render::extract::{self, Which};
 use crate::render::markdown::{Markdown, Style};
 use crate::render::terminal::{Terminal, WriteError, Written};
@@ -170,6 +170,9 @@ impl<'a> Screen<'a> {
     pub fn finish(mut self, report: &CallReport, request: &ChatRequest) -> u8 {
         self.end_thinking();
         let mut code = self.verdict(report, request);
+        if report.failure.is_none() && report.stopped.is_none() {
+            self.later.extend(call::usage_note(report, self.args.global.is_verbose()));
+        }
         if let Some(problem) = self.close(report)
             && code == 0
         {
@@ -220,16 +223,6 @@ impl<'a> Screen<'a> {
             }
             Some(FinishReason::Stop | FinishReason::ToolCalls | FinishReason::StopSequence | FinishReason::Other)
             | None => {}
-        }
-        match (&report.outcome, &answer.usage) {
-            (Outcome::Unconfirmed { .. }, Some(usage)) => {
-                let why = usage.warnings.first().map_or("it counts nothing beside an answer", String::as_str);
-                self.later.push(format!("the provider's usage is not taken: {why}; what this call cost is not known"));
-            }
-            (_, None) => {
-                self.later.push("the provider reported no usage: what this call cost is not known".into());
-            }
-            (Outcome::Reported(_) | Outcome::NeverSent, Some(_)) => {}
         }
         self.check_schema(answer, request)
     }
@@ -328,8 +321,8 @@ impl<'a> Screen<'a> {
         }
         if self.args.global.is_verbose() {
             self.tell(&call::summary(report, &subject));
-            for warning in report.answer.usage.iter().flat_map(|usage| &usage.warnings) {
-                self.tell(warning);
+            for note in report.answer.usage.iter().flat_map(Usage::notes) {
+                self.tell(note);
             }
         }
     }

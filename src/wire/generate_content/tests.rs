@@ -332,9 +332,46 @@ fn usage_that_contradicts_itself_is_said_and_never_guessed() {
     assert_eq!((meters(&larger), larger.warnings.len()), (vec![("cache_read", 5)], 1));
     let new = of(json!({"promptTokenCount": 5, "totalTokenCount": 5, "dreamTokenCount": 3}));
     assert!(new.warnings[0].contains("/dreamTokenCount"));
-    for bad in [json!(-5), json!(11.5), json!("7"), json!(1e30)] {
+    for bad in [json!(-5), json!(11.5), json!("7"), json!(2_147_483_649_u64), json!(1e30)] {
         assert!(of(json!({"promptTokenCount": bad})).rejected, "{bad}");
     }
+}
+
+#[test]
+fn an_answer_whose_candidates_are_not_counted_has_no_final_usage() {
+    let of = |parts: Value, metadata: Value| {
+        let candidate = json!({"content": {"parts": parts}, "finishReason": "STOP"});
+        usage(&answer(&json!({"candidates": [candidate], "usageMetadata": metadata}).to_string())).clone()
+    };
+    let (text, thought) = (json!([{"text": "425 m"}]), json!([{"text": "A lake?", "thought": true}]));
+    let call = json!([{"functionCall": {"name": "depth", "args": {}}}]);
+    let prompt_alone = json!({"promptTokenCount": 7, "totalTokenCount": 7});
+    let thinking = json!({"promptTokenCount": 7, "thoughtsTokenCount": 5, "totalTokenCount": 12});
+    let more = json!({"promptTokenCount": 7, "thoughtsTokenCount": 5, "totalTokenCount": 20});
+    let no_total = json!({"promptTokenCount": 7, "thoughtsTokenCount": 5});
+    for (parts, metadata) in
+        [(&text, &prompt_alone), (&text, &more), (&text, &no_total), (&call, &prompt_alone), (&thought, &prompt_alone)]
+    {
+        let read = of(parts.clone(), metadata.clone());
+        assert!(!read.is_final(), "{parts} {metadata}");
+        assert_eq!(read.warnings[0], "usage: the count of the output is missing (candidatesTokenCount)");
+    }
+    let answered = json!({"candidatesTokenCount": 5, "totalTokenCount": 5});
+    assert_eq!(of(text.clone(), answered).warnings[0], "usage: the count of the prompt is missing");
+    // Nothing was said, or only thought, and that is counted; or the total is the sum of the other counts.
+    for (parts, metadata) in
+        [(json!([]), &prompt_alone), (json!([]), &thinking), (thought, &thinking), (call, &thinking)]
+    {
+        let read = of(parts.clone(), metadata.clone());
+        assert_eq!((read.is_final(), read.warnings), (true, vec![]), "{parts} {metadata}");
+    }
+}
+
+#[test]
+fn text_that_follows_the_last_usage_is_not_counted_by_it() {
+    let early = json!({"candidates": [{"content": {"parts": []}}], "usageMetadata": {"promptTokenCount": 7}});
+    let last = json!({"candidates": [{"content": {"parts": [{"text": "425 m"}]}, "finishReason": "STOP"}]});
+    assert!(!usage(&answer(&format!("data: {early}\n\ndata: {last}\n\n"))).is_final());
 }
 
 proptest! {
