@@ -172,7 +172,7 @@ pub fn run(command: Command, tree: fn() -> clap::Command) -> u8 {
 
 /// Answers a command line that is none, or asks for help or the version; gives the exit code.
 pub fn misused(error: &clap::Error, tree: fn() -> clap::Command) -> u8 {
-    match misuse::failure(error, std::env::args_os().skip(1), tree()) {
+    match misuse::failure(error, outside::words(), tree()) {
         Some(failure) => fail(&failure),
         None => {
             // A reader that has gone away has what it wanted.

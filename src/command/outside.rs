@@ -1,5 +1,6 @@
 //! What the process finds around it: its environment, its folder, the programs beside it, the clock.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,6 +24,11 @@ pub fn secrets() -> Vec<Secret> {
         .filter_map(|(_, value)| Secret::new(value.to_str()?))
         .filter(|secret| secret.expose().len() >= SHORTEST && !Path::new(secret.expose()).is_absolute())
         .collect()
+}
+
+/// The words of the command line after the program's name.
+pub fn words() -> impl Iterator<Item = OsString> {
+    std::env::args_os().skip(1)
 }
 
 /// The folder in which llmx was started.

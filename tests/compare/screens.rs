@@ -76,7 +76,8 @@ fn a_retry_and_a_failure_stand_in_the_heads() {
         Server::of(vec![Script::head(429, &[("retry-after", "9"), ("content-length", "0")]), whole("never asked")]);
     let no = Server::new(unauthorized());
     // The wait must last until it has been seen.
-    let llmx = Books::new().compare(&[&busy, &no], &["hi"]);
+    let books = Books::new();
+    let llmx = books.compare(&[&busy, &no], &["hi"]);
     let path = llmx.path().join("config/llmx/config.toml");
     let config = std::fs::read_to_string(path).expect("written").replace("wait_max_ms = 20", "wait_max_ms = 60000");
     let mut sitting = sit(llmx.file("config/llmx/config.toml", config), 120);
@@ -109,7 +110,8 @@ fn ctrl_c_shows_the_answers_so_far_and_gives_the_terminal_back() {
 fn no_escape_of_a_model_steers_the_terminal() {
     let hostile = "a\u{1b}[2Jb\u{1b}]0;title\u{7}c\u{9b}31md\u{1b}c\u{1b}[6n\u{202e}e";
     let gated = Server::new(Script::events().piece(says(hostile)).gate("go").piece(stops()).end());
-    let mut sitting = sit(Books::new().compare(&[&gated], &["-m", "sim/echo", hostile]), 100);
+    let books = Books::new();
+    let mut sitting = sit(books.compare(&[&gated], &["-m", "sim/echo", hostile]), 100);
     sitting.await_screen(|screen| screen.contains("U+"));
     gated.open("go");
     let seen = sitting.exits(0);
@@ -122,7 +124,8 @@ fn no_escape_of_a_model_steers_the_terminal() {
 fn an_endless_answer_shows_its_end_while_it_comes_and_all_of_it_afterwards() {
     let lines: String = (1..=10_000).map(|at| format!("line {at} 日本語\n")).collect();
     let gated = Server::new(Script::events().piece(says(&lines)).gate("go").piece(stops()).end());
-    let mut sitting = sit(Books::new().compare(&[&gated], &["-m", "sim/echo", "hi"]), 100);
+    let books = Books::new();
+    let mut sitting = sit(books.compare(&[&gated], &["-m", "sim/echo", "hi"]), 100);
     sitting.await_screen(|screen| screen.contains("line 10000") && !screen.contains("line 1 "));
     gated.open("go");
     let seen = sitting.exits(0);
