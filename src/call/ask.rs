@@ -80,7 +80,6 @@ pub fn ask(request: &ChatRequest, draft: &Draft) -> Ask {
         attachment_tokens,
         attached_bytes: attachment_tokens.map_or(0, |_| attached_bytes(request, &draft.body)),
         unbounded: unbounded(&request.settings, &draft.body),
-        ..Ask::default()
     }
 }
 
