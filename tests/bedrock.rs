@@ -1117,7 +1117,7 @@ async fn a_model_that_refuses_streams_is_worth_one_more_request_for_the_whole_an
         .await;
         let provider = open(NOVA, &at(&server), REGION).expect("opens");
         let failure = refusal(call(&provider, &ask("hi"), &Limits::default()).await);
-        assert_eq!((failure.repeat, failure.retry_after_ms, server.requests().len()), (Repeat::Once, Some(0), 1));
+        assert_eq!((failure.repeat, failure.retry_after_ms, server.requests().len()), (Repeat::Otherwise, Some(0), 1));
         assert!(advice(&failure).contains("--no-stream"), "{failure:?}");
         let got = call(&provider, &ask("hi"), &Limits::default()).await;
         assert_eq!((got.failure, got.answer.text()), (None, "Hello".to_owned()));
@@ -1144,7 +1144,7 @@ async fn a_clock_one_hour_off_is_said_and_mended_once_on_the_same_client() {
     .await;
     let provider = open(NOVA, &at(&server), REGION).expect("opens");
     let failure = refusal(call(&provider, &ask("hi"), &Limits::default()).await);
-    assert_eq!((failure.repeat, failure.retry_after_ms, server.requests().len()), (Repeat::Once, Some(0), 1));
+    assert_eq!((failure.repeat, failure.retry_after_ms, server.requests().len()), (Repeat::Otherwise, Some(0), 1));
     let got = call(&provider, &ask("hi"), &Limits::default()).await;
     assert_eq!((got.failure, got.answer.text()), (None, "Hello".to_owned()));
     assert!(got.answer.notes.iter().any(|note| note.contains("off by 60 min")), "{:?}", got.answer.notes);
@@ -1156,7 +1156,7 @@ async fn a_clock_one_hour_off_is_said_and_mended_once_on_the_same_client() {
     let refuse = Reply::error(403, "InvalidSignatureException", words);
     let server = Server::new(move |_, _| refuse.clone().with("date", &http_date(3600))).await;
     let provider = open(NOVA, &at(&server), REGION).expect("opens");
-    for repeat in [Repeat::Once, Repeat::Never] {
+    for repeat in [Repeat::Otherwise, Repeat::Never] {
         let failure = refusal(call(&provider, &ask("hi"), &Limits::default()).await);
         assert_eq!((failure.class, failure.repeat), (ErrorClass::Auth, repeat), "once more, not for ever");
         assert!(advice(&failure).contains("off by 60 min"), "{failure:?}");

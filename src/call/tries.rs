@@ -132,6 +132,7 @@ fn retries(failed: &Failed<'_>, policy: &Persistence) -> u32 {
     match failure.repeat {
         Repeat::Often => policy.retries,
         Repeat::Once => policy.retries.min(1),
+        Repeat::Otherwise => 1,
         Repeat::Never if failed.shown && policy.after_content && broke_off(failure) => policy.retries,
         Repeat::Never if policy.ambiguous && is_ambiguous(failure) => policy.retries.min(1),
         Repeat::Never => 0,
@@ -232,6 +233,10 @@ mod tests {
         assert_eq!(story(&failed(&once), &Persistence::default()).len(), 2);
         let never = Persistence { retries: 0, ..Persistence::default() };
         assert_eq!(story(&failed(&once), &never).len(), 1);
+        let otherwise = Failure::new(Class::Auth, "by another clock").repeats(Repeat::Otherwise);
+        for policy in [Persistence::default(), never] {
+            assert_eq!(story(&failed(&otherwise), &policy).len(), 2, "another request, not the same one again");
+        }
     }
 
     #[test]

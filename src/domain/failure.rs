@@ -176,6 +176,8 @@ pub struct Failure {
 pub enum Repeat {
     Never,
     Once,
+    /// Once whatever the caller allows: only the form of the request was refused, and it will have another.
+    Otherwise,
     /// As often as the caller allows.
     Often,
 }

@@ -357,9 +357,9 @@ fn name_the_call(body: &mut serde_json::Value, id: &str) {
     }
 }
 
-/// Worth one more request without a wait: it will be another one.
+/// Worth another request, and no wait before it.
 fn at_once(failure: Failure) -> Failure {
-    Failure { retry_after_ms: Some(0), ..failure }.repeats(Repeat::Once)
+    Failure { retry_after_ms: Some(0), ..failure }.repeats(Repeat::Otherwise)
 }
 
 fn limits_of(limits: &Limits, stream: bool) -> Limits {
