@@ -271,6 +271,7 @@ pub struct GenerateContent {
     counts: Reports,
     /// The search queries that are not empty; chunks may repeat them.
     searches: BTreeSet<String>,
+    skipped: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -498,7 +499,10 @@ impl Decoder for GenerateContent {
             // A gateway's error in a form of its own (`{"message": …}`, `{"detail": …}`).
             return match errors::from_value(None, &js::parse::<Value>(data)?) {
                 Some(error) => Err(DecodeError::Api(error)),
-                None => Ok(()),
+                None => {
+                    self.skipped += 1;
+                    Ok(())
+                }
             };
         }
         self.start(response.response_id, response.model_version, out);
@@ -534,6 +538,10 @@ impl Decoder for GenerateContent {
             (None, true) => Err(DecodeError::Cut("the answer ended without a finish reason".into())),
             (None, false) => Err(DecodeError::Cut("the answer holds no candidate".into())),
         }
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_finished(&self) -> bool {
