@@ -334,7 +334,7 @@ impl<'a> Screen<'a> {
             }
             if report.answer.skipped > 0 {
                 let skipped = report.answer.skipped;
-                self.tell(&format!("{skipped} pings, comments and unknown events were ignored"));
+                self.tell(&format!("passed over: {skipped} (pings, comments, unknown events)"));
             }
         }
     }
