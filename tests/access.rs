@@ -644,7 +644,7 @@ fn every_recorded_error_has_a_class_and_a_line_that_mends_it() {
         }
         let (_, dialect) = apis.iter().find(|(api, _)| exchange["api"] == *api).expect("one of them");
         let body = exchange["response"]["body_text"].as_str().unwrap_or_default();
-        let caller = Caller { row: &row, model: "m", key_origin: Some("KEY"), host: "host" };
+        let caller = Caller { row: &row, model: "m", key_origin: Some("KEY"), host: "host", sent: None };
         let failure = refused(dialect.error(status, body), Some(status), None, &caller);
         let access = judge(Some(&failure), &Facts::default());
         let fits = match failure.class {

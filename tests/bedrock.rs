@@ -778,6 +778,24 @@ async fn a_frame_that_claims_to_be_huge_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn pieces_of_a_tool_call_are_content_of_an_answer_that_breaks_off() {
+    let frames = [
+        start(),
+        event(
+            "contentBlockStart",
+            &json!({"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t1", "name": "now"}}}),
+        ),
+        event("contentBlockDelta", &json!({"contentBlockIndex": 0, "delta": {"toolUse": {"input": "{\"zone\":"}}})),
+        exception("throttlingException", &json!({"message": "Too many tokens, please wait"})),
+    ];
+    let server = Server::always(Reply::stream(frames.concat())).await;
+    let got = chat(&server, NOVA).await;
+    // `now` and `{"zone":`.
+    assert_eq!((got.answer.has_content(), got.answer.bytes(), got.answer.tool_calls().count()), (true, 11, 0));
+    assert!(got.failure.is_some_and(|failure| failure.may_be_billed));
+}
+
+#[tokio::test]
 async fn each_exception_has_its_class_and_costs_only_where_it_may() {
     let cases = [
         ("throttlingException", json!({"message": "Too many tokens, please wait"}), ErrorClass::RateLimit, false),

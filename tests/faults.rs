@@ -161,7 +161,21 @@ mod connect {
             .config("[limits]\ntls_ms = 100\n")
             .run();
         costs_nothing(&done, "timeout", true);
-        done.says(&["connected, but no TLS handshake within 0.1 s"]);
+        done.says(&["connected, but no TLS handshake within 0.1 s (limits.tls_ms)"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_call_that_is_stopped_before_anything_left_says_so_and_cost_nothing() {
+        let server = Server::new(Script::mute());
+        let url = server.url().replace("http:", "https:");
+        let llmx = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", &url, "-j", "x"]).env("OPENAI_API_KEY", KEY);
+        let running = llmx.spawn();
+        server.await_connection();
+        running.signal(rustix::process::Signal::INT);
+        let done = running.done().exits(130).says(&["stopped; nothing was sent"]);
+        assert!(!done.err.contains("billed"), "{}", done.err);
+        assert_eq!((&done.json()["cost"]["basis"], &done.json()["cost"]["usd"]), (&json!("nothing"), &json!("0")));
     }
 
     /// Linux answers no further caller once the queue of a listener is full.
@@ -181,7 +195,7 @@ mod connect {
         let llmx = Llmx::chat(&["-m", "openai/gpt-4o", "--base-url", &format!("http://{address}"), "-j", "x"]);
         let done = llmx.env("OPENAI_API_KEY", KEY).config("[limits]\nconnect_ms = 100\n").run();
         costs_nothing(&done, "timeout", true);
-        done.says(&["no connection within 0.1 s"]);
+        done.says(&["no connection within 0.1 s (limits.connect_ms)"]);
     }
 
     /// The failure ended the run, and nobody can charge for it.
@@ -267,7 +281,7 @@ mod connect {
     #[test]
     fn a_head_that_never_comes_ends_at_the_head_limit() {
         let outcome = with_limits("head_ms = 100", Script::bare().silence());
-        outcome.fails("timeout", 6, true).may_be_repeated(false).says(&["no answer within 0.1 s"]);
+        outcome.fails("timeout", 6, true).may_be_repeated(false).says(&["no answer within 0.1 s (limits.head_ms)"]);
     }
 
     #[test]
@@ -319,7 +333,7 @@ mod connect {
         let llmx = Llmx::openai(&server, &["-j"]).stdin("x".repeat(8 << 20));
         let done = llmx.config("[limits]\nhead_ms = 200\n").run();
         costs_nothing(&done, "timeout", true);
-        done.says(&["the request was not taken within 0.2 s"]);
+        done.says(&["the request was not taken within 0.2 s (limits.head_ms)"]);
     }
 
     #[test]
@@ -436,8 +450,61 @@ mod statuses {
     }
 
     #[test]
-    fn a_rejected_key_names_where_it_was_found() {
-        chat(Script::json(401, "{}")).fails("auth", 3, false).says(&["OPENAI_API_KEY"]);
+    fn a_rejected_key_names_where_it_was_found_and_which_it_is() {
+        // printf 'llmx-key-fpsk-CANARY-4f1d0c9b' | sha256sum
+        chat(Script::json(401, "{}")).fails("auth", 3, false).says(&["OPENAI_API_KEY (fingerprint d31aa216)"]);
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_is_never_proposed_in_its_own_place() {
+        let gone = error("x", Some("model_not_found"), "no such model");
+        for (model, words) in
+            [("gpt-4o-mimi", "did you mean openai/gpt-4o-mini"), ("gpt-4o-mini", "the name is a known one")]
+        {
+            let server = Server::new(Script::json(404, &gone));
+            let llmx = Llmx::chat(&["-m", &format!("openai/{model}"), "--base-url", &server.url(), "x"]);
+            let outcome = outcome(server, llmx.env("OPENAI_API_KEY", KEY));
+            outcome.fails("not-found", 4, false).says(&[words]);
+            let advice = outcome.object["error"]["try"].as_str().expect("advice");
+            assert!(!advice.contains(&format!("openai/{model}")), "{advice}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_refused_is_told_with_its_size() {
+        for (status, kind) in [(400, "x"), (413, "x"), (422, "x"), (400, "context_length_exceeded")] {
+            let server = Server::new(Script::json(status, error("x", Some(kind), "no")));
+            let llmx = Llmx::openai(&server, &[]).stdin("y".repeat(20_000));
+            outcome(server, llmx).says(&["(20 KB were sent)"]);
+        }
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_told_with_models_that_would_take_it() {
+        for (words, least, most_named) in [
+            ("This model's maximum context length is 128000 tokens.", 128_000, 3),
+            ("maximum context length is 128000 tokens, you sent 900,000", 900_000, 3),
+            ("maximum context length is 128000 tokens, you sent 99000000 tokens", 99_000_000, 0),
+        ] {
+            let outcome = chat(Script::json(400, error("x", None, words)));
+            outcome.fails("context-length", 1, false).says(&["larger context window"]);
+            let advice = outcome.object["error"]["try"].as_str().expect("advice");
+            let windows: Vec<u64> = advice
+                .split("openai/")
+                .skip(1)
+                .map(|named| named.split(['(', ' ']).nth(2).and_then(|window| window.parse().ok()).expect("a window"))
+                .collect();
+            assert_eq!(windows.len(), most_named, "{advice}");
+            assert!(windows.iter().all(|window| *window > least) && !advice.contains("openai/gpt-4o "), "{advice}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_too_long_is_told_with_the_time_at_which_it_ends() {
+        let wait = |seconds: &str| Script::head(429, &[("retry-after", seconds), ("content-length", "0")]);
+        chat(wait("3600")).fails("rate-limit", 5, false).says(&["try: call again at 2", "Z (in 1 h 0 min)"]);
+        chat(wait("2")).fails("rate-limit", 5, false).says(&["try: call again in 2 s"]);
+        chat(wait("-2")).fails("rate-limit", 5, false).says(&["try: wait a moment"]);
     }
 
     #[test]
@@ -796,7 +863,36 @@ mod streams {
     fn text_that_came_stays_on_standard_output_with_a_newline_and_the_reason_beside_it() {
         let server = Server::new(Script::events().piece(says("Lake Como")).reset());
         let done = Llmx::openai(&server, &["x"]).run().exits(6).prints("Lake Como\n");
-        done.says(&["llmx: openai/gpt-4o: network: ", "it may have been billed", "\ntry: "]);
+        done.says(&["llmx: openai/gpt-4o: network: ", ", after about 3 tokens (it may have been billed)", "\ntry: "]);
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_tells_how_much_of_it_came() {
+        // 13 bytes of text; of a tool call, its name and six bytes of arguments: 11 bytes.
+        in_every_dialect(|spoken| open(spoken, spoken.begun()), |_, outcome| _ = outcome.says(&[", after about "]));
+        let spoken = bodies::chat();
+        let called = Script::events().piece(format!("{}{}", spoken.calling, spoken.argument)).reset();
+        chat(called).fails("network", 6, true).says(&["after about 3 tokens"]);
+        assert!(!chat(Script::events().reset()).done.err.contains("after about"));
+    }
+
+    #[test]
+    fn what_was_passed_over_is_counted_for_v() {
+        in_every_dialect(
+            |spoken| open(spoken, spoken.stream()).end(),
+            |_, outcome| assert!(!outcome.done.err.contains("passed over"), "{}", outcome.done.err),
+        );
+        for spoken in bodies::all().into_iter().filter(|spoken| spoken.api != "ollama") {
+            let stream = spoken.idle.repeat(3) + &spoken.stream();
+            let server = Server::new(open(&spoken, stream).end());
+            let llmx = ask_in(&spoken, &server).args(&["-v"]);
+            outcome(server, llmx).answers(TEXT).says(&["passed over: 3 (pings, comments, unknown events)"]);
+        }
+        // Also of an answer that breaks off.
+        let odd = "event: ping\ndata: {\"type\":\"ping\"}\n\nevent: ping\n\n: note\n";
+        let server = Server::new(Script::stream(format!("{odd}{}", bodies::chat().begun())));
+        let llmx = Llmx::openai(&server, &["-v", "x"]);
+        outcome(server, llmx).fails("protocol", 6, true).says(&["passed over: 3 (pings, comments, unknown events)"]);
     }
 
     #[test]
@@ -835,7 +931,7 @@ mod streams {
             "idle_ms = 100",
             |spoken| open(spoken, spoken.begun()).silence(),
             |outcome| {
-                outcome.fails("timeout", 6, true).text(ONE).says(&["no byte within 0.1 s"]);
+                outcome.fails("timeout", 6, true).text(ONE).says(&["no byte within 0.1 s (limits.idle_ms)"]);
             },
         );
     }
@@ -851,7 +947,12 @@ mod streams {
         in_every_dialect_within(
             limits,
             |spoken| open(spoken, spoken.begun()).drip(&spoken.idle, Duration::from_millis(20)),
-            |outcome| _ = outcome.fails("timeout", 6, true).text(ONE).says(&["nothing but empty data within 0.2 s"]),
+            |outcome| {
+                _ = outcome
+                    .fails("timeout", 6, true)
+                    .text(ONE)
+                    .says(&["nothing but empty data within 0.2 s (limits.content_ms)"])
+            },
         );
     }
 
@@ -1104,7 +1205,9 @@ mod streams {
         chat(Script::stream(format!("{CHAT_USAGE}{DONE}"))).fails("protocol", 6, true);
         chat(Script::stream(DONE)).fails("protocol", 6, true);
         let empty = Script::stream(format!("{}{CHAT_USAGE}{DONE}", chunk(&json!({}), Some("stop"))));
-        chat(empty).answers("").reports(5);
+        let outcome = chat(empty);
+        outcome.answers("").reports(5).says(&["the answer is empty"]);
+        assert!(outcome.object["notes"].to_string().contains("the answer is empty"), "{}", outcome.object);
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn a_root_that_the_user_gives_is_trusted_wherever_it_is_given() {
 fn a_certificate_of_nobody_gets_neither_key_nor_prompt() {
     let server = Server::new(&good());
     let done = server.ask("127.0.0.1", |llmx| llmx);
-    server.was_told_nothing(done);
+    server.was_told_nothing(done).says(&["it is self-signed, or under a root of a company or a proxy", "ca_bundle"]);
     // Another root than the one above it.
     let (server, other) = (Server::new(&good()), good());
     let done = server.ask("127.0.0.1", |llmx| llmx.file("root.pem", &other.root_pem).args(&["--ca-file", "root.pem"]));
@@ -147,11 +147,17 @@ fn a_certificate_for_another_name_or_another_time_is_refused() {
         leaf.not_before = date_time_ymd(2990, 1, 1);
         leaf.not_after = date_time_ymd(2999, 1, 1);
     };
-    for chain in [chain(&["api.openai.com"], |_| {}), chain(&["127.0.0.1"], expired), chain(&["127.0.0.1"], to_come)] {
+    let authority = |leaf: &mut CertificateParams| leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    for (chain, reason) in [
+        (chain(&["api.openai.com"], |_| {}), "it is for api.openai.com, not for 127.0.0.1:"),
+        (chain(&["127.0.0.1"], expired), "it expired on 2021-01-01 00:00:00Z"),
+        (chain(&["127.0.0.1"], to_come), "it is not valid before 2990-01-01 00:00:00Z"),
+        (chain(&["127.0.0.1"], authority), "it is an authority's own certificate"),
+    ] {
         let server = Server::new(&chain);
         let done =
             server.ask("127.0.0.1", |llmx| llmx.file("root.pem", &chain.root_pem).args(&["--ca-file", "root.pem"]));
-        server.was_told_nothing(done);
+        server.was_told_nothing(done).says(&[reason]);
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Answer {
     /// Settings that were not honoured.
     pub ignored: Vec<String>,
     pub notes: Vec<String>,
+    /// Frames that were passed over.
+    pub skipped: u64,
     /// The last part is reasoning that has not been closed yet.
     reasoning_open: bool,
     /// Bytes that came of what has not been handed over yet; `None`: nothing of the kind ever came.
@@ -66,6 +68,7 @@ impl Answer {
             ChatEvent::Usage(usage) => self.usage = Some(usage),
             ChatEvent::Ignored(what) => self.ignored.push(what),
             ChatEvent::Note(note) => self.notes.push(note),
+            ChatEvent::Skipped(frames) => self.skipped = frames,
             ChatEvent::Finished(finish) => self.finish = Some(finish),
         }
     }

@@ -236,6 +236,8 @@ pub enum ChatEvent {
     Ignored(String),
     /// Something that the user should know of the answer, in a sentence.
     Note(String),
+    /// So many frames were passed over, all told: pings, comments, empty events, events of a kind that is not known.
+    Skipped(u64),
     /// The model stopped, and why. Usage may still follow.
     Finished(Finish),
 }

@@ -135,7 +135,8 @@ impl Standing {
 }
 
 /// `3 h 12 min`, rounded up to a minute; the two largest units.
-fn duration(millis: i64) -> String {
+#[must_use]
+pub fn duration(millis: i64) -> String {
     let minutes = millis.max(0).saturating_add(59_999) / 60_000;
     let (days, hours, rest) = (minutes / 1_440, minutes / 60 % 24, minutes % 60);
     match (days, hours) {

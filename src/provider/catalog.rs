@@ -336,10 +336,10 @@ fn cut(catalog: &str) -> Vec<(&str, &str)> {
 }
 
 impl Row {
-    /// The known models of this provider that are nearest to a name.
+    /// The known models of this provider that are nearest to a name, and are not that name.
     #[must_use]
     pub fn near(&self, model: &str) -> Vec<String> {
-        nearest(model, self.models.iter().map(String::as_str))
+        nearest(model, self.models.iter().map(String::as_str).filter(|known| *known != model))
             .into_iter()
             .map(|near| format!("{}/{near}", self.id))
             .collect()

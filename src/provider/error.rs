@@ -7,10 +7,13 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 use super::catalog::Row;
+use super::certificate;
 use super::connect::{Stalled, Step};
 use super::departure::Departure;
 use super::wait;
 use crate::domain::failure::{ErrorClass, Failure, Repeat, Replace};
+use crate::domain::instant;
+use crate::domain::refusal::duration;
 use crate::wire::contract::{ApiError, DecodeError};
 use crate::wire::errors::html_title;
 
@@ -23,6 +26,40 @@ pub struct Caller<'a> {
     pub key_origin: Option<&'a str>,
     /// Host and port, as the user would recognise them.
     pub host: &'a str,
+    /// Bytes of the request's body, where that matters.
+    pub sent: Option<usize>,
+}
+
+/// A time limit on the answer, by its setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The head of a streamed answer.
+    Head,
+    /// The head of an answer that is asked for at once.
+    Whole,
+    /// Bytes of the body.
+    Idle,
+    /// Bytes that mean anything.
+    Content,
+}
+
+impl Limit {
+    fn what(self) -> &'static str {
+        match self {
+            Limit::Head | Limit::Whole => "no answer",
+            Limit::Idle => "no byte",
+            Limit::Content => "nothing but empty data",
+        }
+    }
+
+    fn setting(self) -> &'static str {
+        match self {
+            Limit::Head => "limits.head_ms",
+            Limit::Whole => "limits.whole_ms",
+            Limit::Idle => "limits.idle_ms",
+            Limit::Content => "limits.content_ms",
+        }
+    }
 }
 
 /// A provider's error in an answer's head or body.
@@ -41,6 +78,15 @@ pub fn refused(error: ApiError, status: Option<u16>, headers: Option<&HeaderMap>
     failure.status = status;
     failure.request_id = headers.and_then(request_id);
     failure.retry_after_ms = headers.and_then(|headers| wait::asked_ms(headers, now_ms())).or(error.retry_after_ms);
+    if let Some(when) = failure.retry_after_ms.and_then(|wait| when(wait, now_ms())) {
+        failure.advice = match error.class {
+            ErrorClass::RateLimit | ErrorClass::Overloaded => Some(format!("call again {when}, or use another model")),
+            ErrorClass::Quota => {
+                Some(format!("add credit or raise the limit at {}, or call again {when}", caller.row.name))
+            }
+            _ => failure.advice,
+        };
+    }
     ruled(failure, headers)
 }
 
@@ -59,6 +105,16 @@ fn ruled(failure: Failure, headers: Option<&HeaderMap>) -> Failure {
         (_, _) => failure.repeat,
     };
     failure.repeats(repeat)
+}
+
+/// When a provider that asks to wait so long may answer: the wait, and the time where nobody sits it out.
+fn when(wait_ms: u64, now_ms: i64) -> Option<String> {
+    let wait = i64::try_from(wait_ms).ok()?;
+    if wait_ms <= 60_000 {
+        return Some(format!("in {} s", wait_ms.div_ceil(1000)));
+    }
+    let at = now_ms.checked_add(wait)?;
+    Some(format!("at {} (in {})", instant::utc(at), duration(wait)))
 }
 
 fn now_ms() -> i64 {
@@ -85,6 +141,7 @@ fn reason(status: u16) -> String {
 /// What to do next, by class.
 fn advice(class: ErrorClass, status: Option<u16>, caller: &Caller<'_>) -> Option<String> {
     let row = caller.row;
+    let sent = caller.sent.map(|bytes| format!(" ({} were sent)", size(bytes))).unwrap_or_default();
     Some(match class {
         ErrorClass::Auth => match caller.key_origin {
             Some(origin) => format!("check the key in {origin}: {} did not accept it", row.name),
@@ -95,9 +152,14 @@ fn advice(class: ErrorClass, status: Option<u16>, caller: &Caller<'_>) -> Option
         },
         ErrorClass::Permission => format!("ask for access to {} at {}, or use another key", caller.model, row.name),
         ErrorClass::NotFound => {
+            let docs = row.docs.as_deref().unwrap_or(&row.name);
             let near = row.near(caller.model);
-            if near.is_empty() {
-                format!("check the model's name at {}", row.docs.as_deref().unwrap_or(&row.name))
+            if row.models.iter().any(|known| known == caller.model) {
+                format!(
+                    "the name is a known one: see whether this key may use it, and whether it still exists, at {docs}"
+                )
+            } else if near.is_empty() {
+                format!("check the model's name at {docs}")
             } else {
                 format!("did you mean {}?", near.join(", "))
             }
@@ -105,18 +167,29 @@ fn advice(class: ErrorClass, status: Option<u16>, caller: &Caller<'_>) -> Option
         ErrorClass::Region => "use another region (--region) or provider".into(),
         ErrorClass::RateLimit => "wait a moment and call again".into(),
         ErrorClass::Quota => format!("add credit or raise the limit at {}: waiting does not help", row.name),
-        ErrorClass::ContextLength => "send less, or choose a model with a larger context window".into(),
+        ErrorClass::ContextLength => format!("send less{sent}, or choose a model with a larger context window"),
         ErrorClass::ContentFilter => "change the prompt: the provider's filter refused it".into(),
         ErrorClass::InvalidRequest if status == Some(413) => {
-            "send less: the request is too large for this provider".into()
+            format!("send less{sent}: the request is too large for this provider")
         }
-        ErrorClass::InvalidRequest => "see the provider's words with -v, and the request with --dry-run".into(),
+        ErrorClass::InvalidRequest => {
+            format!("see the provider's words with -v, and the request{sent} with --dry-run")
+        }
         ErrorClass::Overloaded => "the provider's fault: call again in a while, or use another model".into(),
         ErrorClass::Timeout => "call again, ask for less, or raise --timeout".into(),
         ErrorClass::Network => format!("check the connection to {}", caller.host),
         ErrorClass::Protocol => format!("check the base URL ({}) and --api", caller.host),
         ErrorClass::Budget | ErrorClass::Ledger | ErrorClass::Config => return None,
     })
+}
+
+/// `310 bytes`, `12 KB`, `8.4 MB`.
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..1_000_000 => format!("{} KB", bytes / 1000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+    }
 }
 
 /// An answer that could not be read to its end. `began`: some of it had come.
@@ -209,7 +282,11 @@ fn unconnected(error: &reqwest::Error, proxy: Option<&str>, caller: &Caller<'_>)
     let network = |reason: String| Failure::new(ErrorClass::Network, format!("{host}: {reason}"));
     for cause in causes(error) {
         if let Some(stalled) = cause.downcast_ref::<Stalled>() {
-            let message = format!("{host}: {} within {}", stalled.step, seconds(stalled.limit));
+            let setting = match stalled.step {
+                Step::Name | Step::Tcp => "limits.connect_ms",
+                Step::Tls => "limits.tls_ms",
+            };
+            let message = format!("{host}: {} within {} ({setting})", stalled.step, seconds(stalled.limit));
             return Failure::new(ErrorClass::Timeout, message).repeats(Repeat::Once).advise(match stalled.step {
                 Step::Name => "check the network and its name server",
                 Step::Tcp => "check the network, the firewall and the proxy (HTTPS_PROXY)",
@@ -217,10 +294,11 @@ fn unconnected(error: &reqwest::Error, proxy: Option<&str>, caller: &Caller<'_>)
             });
         }
         match cause.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-                return network(format!("its certificate is not trusted: {cause}")).replaces(Replace::Never).advise(
-                    "if it is your company's own, give its root with --ca-file or ca_bundle; there is no way to skip \
-                     the check",
+            Some(cause @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {
+                let reason = certificate::reason(cause, host);
+                return network(format!("its certificate is not trusted: {reason}")).replaces(Replace::Never).advise(
+                    "if it is your company's own, give its root with --ca-file or ca_bundle in config.toml; there is no \
+                     way to skip the check",
                 );
             }
             Some(rustls::Error::InvalidMessage(_)) => {
@@ -266,11 +344,12 @@ fn unconnected(error: &reqwest::Error, proxy: Option<&str>, caller: &Caller<'_>)
 
 /// No head of an answer within its limit.
 #[must_use]
-pub fn no_head(departure: &Departure, limit: Duration, caller: &Caller<'_>) -> Failure {
+pub fn no_head(departure: &Departure, limit: Limit, lasted: Duration, caller: &Caller<'_>) -> Failure {
     if departure.gone() {
-        return too_slow("no answer", limit, caller);
+        return too_slow(limit, lasted, caller);
     }
-    let message = format!("{}: the request was not taken within {}", caller.host, seconds(limit));
+    let (host, setting) = (caller.host, limit.setting());
+    let message = format!("{host}: the request was not taken within {} ({setting})", seconds(lasted));
     Failure::new(ErrorClass::Timeout, message)
         .repeats(Repeat::Once)
         .advise("check the network; call again, or send less")
@@ -278,12 +357,13 @@ pub fn no_head(departure: &Departure, limit: Duration, caller: &Caller<'_>) -> F
 
 /// A time limit that ran out after the head of an answer: nothing else may take the place of what has begun.
 #[must_use]
-pub fn stalled(what: &str, limit: Duration, caller: &Caller<'_>) -> Failure {
-    too_slow(what, limit, caller).replaces(Replace::Never)
+pub fn stalled(limit: Limit, lasted: Duration, caller: &Caller<'_>) -> Failure {
+    too_slow(limit, lasted, caller).replaces(Replace::Never)
 }
 
-fn too_slow(what: &str, limit: Duration, caller: &Caller<'_>) -> Failure {
-    Failure::new(ErrorClass::Timeout, format!("{}: {what} within {}", caller.host, seconds(limit)))
+fn too_slow(limit: Limit, lasted: Duration, caller: &Caller<'_>) -> Failure {
+    let (host, what, setting) = (caller.host, limit.what(), limit.setting());
+    Failure::new(ErrorClass::Timeout, format!("{host}: {what} within {} ({setting})", seconds(lasted)))
         .advise("it may be billed; call again, stream the answer, or ask for less")
         .maybe_billed()
 }
@@ -358,7 +438,7 @@ mod tests {
 
     use reqwest::header::{HeaderMap, HeaderValue};
 
-    use super::{Caller, Repeat, Replace, no_head, redirected, refused, stalled, unreadable};
+    use super::{Caller, Limit, Repeat, Replace, no_head, redirected, refused, size, stalled, unreadable, when};
     use crate::domain::failure::{ErrorClass, Failure};
     use crate::provider::catalog::{Catalog, Row};
     use crate::provider::departure::Departure;
@@ -370,7 +450,7 @@ mod tests {
     }
 
     fn caller(row: &Row) -> Caller<'_> {
-        Caller { row, model: "m", key_origin: None, host: "h" }
+        Caller { row, model: "m", key_origin: None, host: "h", sent: None }
     }
 
     fn by_status(status: u16, words: &str, should_retry: Option<&'static str>) -> Failure {
@@ -423,6 +503,22 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_is_told_with_its_end_where_nobody_sits_it_out() {
+        // 1994-11-06 08:49:37 UTC, as in RFC 9110.
+        let told = |wait| when(wait, 784_111_777_000);
+        assert_eq!(told(1500).as_deref(), Some("in 2 s"));
+        assert_eq!(told(3_600_000).as_deref(), Some("at 1994-11-06 09:49:37Z (in 1 h 0 min)"));
+        assert_eq!(told(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_size_is_told_in_three_digits_or_so() {
+        for (bytes, told) in [(9999, "9999 bytes"), (12_900, "12 KB"), (8_460_000, "8.4 MB")] {
+            assert_eq!(size(bytes), told);
+        }
+    }
+
+    #[test]
     fn an_error_body_may_be_an_event() {
         let told = |body: &str| errors::from_body(500, body).message;
         assert_eq!(told("data: {\"error\": {\"message\": \"no worker\"}}\n\n"), "no worker");
@@ -454,8 +550,8 @@ mod tests {
         let (here, gone) = (Departure::default(), Departure::default());
         gone.set_gone();
         let limit = Duration::from_secs(1);
-        assert_eq!(rule(&no_head(&here, limit, &caller(&row))), (Repeat::Once, Replace::Always, false));
-        assert_eq!(rule(&no_head(&gone, limit, &caller(&row))), (Repeat::Never, Replace::IfAsked, true));
-        assert_eq!(rule(&stalled("no byte", limit, &caller(&row))), (Repeat::Never, Replace::Never, true));
+        assert_eq!(rule(&no_head(&here, Limit::Head, limit, &caller(&row))), (Repeat::Once, Replace::Always, false));
+        assert_eq!(rule(&no_head(&gone, Limit::Head, limit, &caller(&row))), (Repeat::Never, Replace::IfAsked, true));
+        assert_eq!(rule(&stalled(Limit::Idle, limit, &caller(&row))), (Repeat::Never, Replace::Never, true));
     }
 }

@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout};
 
 use super::catalog::{Auth, Row};
-use super::error::{self, Caller};
+use super::error::{self, Caller, Limit};
 use super::google::{self, Ambient};
 use super::key::{self, Key, Redactor};
 use super::net::{Net, is_loopback};
@@ -120,6 +120,12 @@ impl Http {
         self.dialect
     }
 
+    /// See [`super::Provider::siblings`].
+    #[must_use]
+    pub fn siblings(&self) -> &[String] {
+        &self.row.models
+    }
+
     pub(super) fn base(&self) -> &Url {
         &self.base
     }
@@ -226,10 +232,10 @@ impl Http {
 
     pub(super) fn caller<'a>(&'a self, host: &'a str) -> Caller<'a> {
         let key_origin = match &self.credential {
-            Credential::Key(key) => Some(key.origin.as_str()),
+            Credential::Key(key) => Some(key.told.as_str()),
             Credential::None | Credential::Google(_) => None,
         };
-        Caller { row: &self.row, model: &self.model, key_origin, host }
+        Caller { row: &self.row, model: &self.model, key_origin, host, sent: None }
     }
 
     /// # Errors
@@ -238,17 +244,18 @@ impl Http {
         let encoded = self.encode(request)?;
         let url = self.url(&encoded)?;
         let host = host_of(&url);
-        let caller = self.caller(&host);
+        let body = encoded.body.to_string();
+        let caller = Caller { sent: Some(body.len()), ..self.caller(&host) };
         let client = self.net.client(&url)?;
         let (headers, redactor) = self.request_headers(&encoded, errand.id).await?;
         let departure = errand.departure;
         trace::connecting(&self.net, &self.base);
-        let sending = client.post(url).headers(headers).body(departure.carry(encoded.body.to_string())).send();
-        let head = if self.stream { limits.head } else { limits.whole };
+        let sending = client.post(url).headers(headers).body(departure.carry(body)).send();
+        let (limit, head) = if self.stream { (Limit::Head, limits.head) } else { (Limit::Whole, limits.whole) };
         let sent = tokio::select! {
             sent = sending => sent,
             () = departure.overdue(limits.connect + limits.tls, head) => {
-                return Err(error::no_head(departure, head, &caller));
+                return Err(error::no_head(departure, limit, head, &caller));
             }
         };
         let response =
@@ -287,7 +294,7 @@ impl Http {
             ended: false,
             limits: *limits,
             last_content: Instant::now(),
-            whose: Whose { row, model, key_origin, host },
+            whose: Whose { row, model, key_origin, sent: caller.sent, host },
             redactor,
         })
     }
@@ -577,12 +584,19 @@ struct Whose {
     row: Row,
     model: String,
     key_origin: Option<String>,
+    sent: Option<usize>,
     host: String,
 }
 
 impl Whose {
     fn caller(&self) -> Caller<'_> {
-        Caller { row: &self.row, model: &self.model, key_origin: self.key_origin.as_deref(), host: &self.host }
+        Caller {
+            row: &self.row,
+            model: &self.model,
+            key_origin: self.key_origin.as_deref(),
+            host: &self.host,
+            sent: self.sent,
+        }
     }
 }
 
@@ -609,7 +623,12 @@ impl Arriving {
         }
         let before = out.len();
         while !self.ended && out.len() == before {
-            self.read(out).await?;
+            let read = self.read(out).await;
+            if self.ended || read.is_err() {
+                let skipped = self.body.skipped();
+                out.extend((skipped > 0).then_some(ChatEvent::Skipped(skipped)));
+            }
+            read?;
         }
         Ok(out.len() > before || !self.ended)
     }
@@ -619,15 +638,15 @@ impl Arriving {
         let left = self.limits.content.saturating_sub(silent);
         // Asked first: where there is always something to read, no wait runs out.
         if left.is_zero() && !self.body.is_done() {
-            return Err(error::stalled("nothing but empty data", self.limits.content, &self.whose.caller()));
+            return Err(error::stalled(Limit::Content, self.limits.content, &self.whose.caller()));
         }
         let wait = if self.body.is_done() { AFTER_DONE } else { self.limits.idle.min(left) };
         let piece = match timeout(wait, self.response.chunk()).await {
             Err(_) if self.body.is_done() => None,
             Err(_) if left < self.limits.idle => {
-                return Err(error::stalled("nothing but empty data", self.limits.content, &self.whose.caller()));
+                return Err(error::stalled(Limit::Content, self.limits.content, &self.whose.caller()));
             }
-            Err(_) => return Err(error::stalled("no byte", self.limits.idle, &self.whose.caller())),
+            Err(_) => return Err(error::stalled(Limit::Idle, self.limits.idle, &self.whose.caller())),
             // The connection broke after the model had finished: only the usage can be missing.
             Ok(Err(_)) if self.body.is_finished() => None,
             Ok(Err(fault)) => return Err(self.redactor.failure(error::cut(&fault, &self.whose.caller()))),

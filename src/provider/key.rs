@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use ring::digest::{SHA256, digest};
 use tracing::level_filters::LevelFilter;
 
 use super::Env;
@@ -19,14 +20,28 @@ pub struct Key {
     pub bearer: bool,
     /// The name of the place where it was found, never its value.
     pub origin: String,
+    /// The same with the key's fingerprint, for the one who wonders which key that is.
+    pub told: String,
 }
 
 impl Key {
+    fn new(secret: Secret, header: String, bearer: bool, origin: String) -> Key {
+        let told = format!("{origin} (fingerprint {})", fingerprint(&secret));
+        Key { secret, header, bearer, origin, told }
+    }
+
     /// The header's value.
     #[must_use]
     pub fn value(&self) -> String {
         if self.bearer { format!("Bearer {}", self.secret.expose()) } else { self.secret.expose().to_owned() }
     }
+}
+
+/// The first 8 hex digits of a hash by which two keys can be told apart and none can be found again.
+fn fingerprint(secret: &Secret) -> String {
+    let text = format!("llmx-key-fp{}", secret.expose());
+    let hash = digest(&SHA256, text.as_bytes());
+    hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// No provider's key is shorter, in bytes.
@@ -105,14 +120,14 @@ pub fn find(row: &Row, env: Env<'_>) -> Result<Option<Key>, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
         // Named but empty is an error: falling through would use another key than the one that was meant.
         let secret = Secret::new(&text).ok_or_else(|| unreadable("it is empty".into()))?;
-        return Ok(Some(Key { secret, header, bearer, origin: path.clone() }));
+        return Ok(Some(Key::new(secret, header, bearer, path.clone())));
     }
     let read = |name: &String| Some((Secret::new(&env(name)?)?, name.clone()));
     if let Some((secret, origin)) = row.key.iter().find_map(read) {
-        return Ok(Some(Key { secret, header, bearer, origin }));
+        return Ok(Some(Key::new(secret, header, bearer, origin)));
     }
     if let Some((secret, origin)) = row.token.iter().find_map(read) {
-        return Ok(Some(Key { secret, header: "authorization".into(), bearer: true, origin }));
+        return Ok(Some(Key::new(secret, "authorization".into(), true, origin)));
     }
     Ok(None)
 }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod catalog;
+mod certificate;
 mod connect;
 pub mod departure;
 pub mod error;
@@ -204,6 +205,17 @@ impl Provider {
             #[cfg(feature = "bedrock")]
             Provider::Bedrock(bedrock) => bedrock.credential_name(),
             Provider::Sim(_) => None,
+        }
+    }
+
+    /// A few models of the same provider, for suggestions.
+    #[must_use]
+    pub fn siblings(&self) -> &[String] {
+        match self {
+            Provider::Http(http) => http.siblings(),
+            #[cfg(feature = "bedrock")]
+            Provider::Bedrock(bedrock) => bedrock.siblings(),
+            Provider::Sim(_) => &[],
         }
     }
 

@@ -197,7 +197,7 @@ pub fn event(event: &ChatEvent) -> Option<Value> {
             json!({"event": "finished", "stop_reason": finish.reason.as_str(), "stop_reason_raw": finish.raw})
         }
         ChatEvent::Usage(usage) => json!({"event": "usage", "raw": usage.raw}),
-        ChatEvent::ReasoningDone(_) | ChatEvent::Growing(_) => return None,
+        ChatEvent::ReasoningDone(_) | ChatEvent::Growing(_) | ChatEvent::Skipped(_) => return None,
     })
 }
 

@@ -3,7 +3,7 @@
 use super::contract::{DecodeError, Decoder, Dialect};
 use super::frames::{EVENT_MAX, Frames, VALUE_MAX};
 use super::quirks::Quirks;
-use crate::domain::chat::ChatEvent;
+use crate::domain::chat::{ChatEvent, FinishReason};
 
 /// Most of one answer (text, thinking and tool calls together), in bytes.
 pub const TEXT_MAX: usize = 64 << 20;
@@ -27,6 +27,10 @@ pub struct Body {
     held: usize,
     /// Usage has come.
     counted: bool,
+    /// Something that the model made has come.
+    said: bool,
+    /// The model stopped of itself: an answer is due.
+    stopped: bool,
     lossy_said: bool,
     frame: u64,
 }
@@ -41,6 +45,8 @@ impl Body {
             kept: 0,
             held: 0,
             counted: false,
+            said: false,
+            stopped: false,
             lossy_said: false,
             frame: 0,
         }
@@ -69,23 +75,38 @@ impl Body {
     /// # Errors
     /// [`DecodeError`]: nothing came, or not to its end.
     pub fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let before = out.len();
         let (decoder, count) = (&mut self.decoder, &mut self.frame);
         self.frames.end(&mut |event, data| {
             *count += 1;
             decoder.frame(event, data, out).map_err(|error| numbered(error, *count))
         })?;
+        self.measure(&out[before..])?;
         self.say_lossy(out);
         if self.frames.is_empty() {
             return Err(DecodeError::Cut("the answer is empty".into()));
         }
-        match self.decoder.end(out) {
+        let before = out.len();
+        let ended = self.decoder.end(out);
+        self.measure(&out[before..])?;
+        match ended {
             // The server gave its last account and said itself that this was all, only not why.
             Err(DecodeError::Cut(_)) if self.frames.is_done() && self.counted && self.text > 0 => {
                 out.push(ChatEvent::Note("the answer ended without a finish reason".into()));
                 Ok(())
             }
+            Ok(()) if self.stopped && !self.said => {
+                out.push(ChatEvent::Note("the answer is empty: the model finished and said nothing".into()));
+                Ok(())
+            }
             ended => ended,
         }
+    }
+
+    /// Frames so far that said nothing: pings, comments, empty events, events of a kind that is not known.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.frames.skipped() + self.decoder.skipped()
     }
 
     /// The model has finished; only late usage can follow.
@@ -103,11 +124,13 @@ impl Body {
     fn measure(&mut self, events: &[ChatEvent]) -> Result<(), DecodeError> {
         for event in events {
             self.kept += kept(event);
+            self.said |= is_made(event);
             match event {
                 ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) => {
                     self.text += text.len()
                 }
                 ChatEvent::Usage(_) => self.counted = true,
+                ChatEvent::Finished(finish) => self.stopped = finish.reason == FinishReason::Stop,
                 _ => {}
             }
         }
@@ -125,6 +148,25 @@ impl Body {
     }
 }
 
+/// Whether an event is a part of what the model was asked for.
+fn is_made(event: &ChatEvent) -> bool {
+    match event {
+        ChatEvent::Text(_)
+        | ChatEvent::Reasoning(_)
+        | ChatEvent::ReasoningDone(_)
+        | ChatEvent::Refusal(_)
+        | ChatEvent::ToolCall(_)
+        | ChatEvent::Growing(_)
+        | ChatEvent::ServerTool(_)
+        | ChatEvent::Note(_) => true,
+        ChatEvent::Started { .. }
+        | ChatEvent::Usage(_)
+        | ChatEvent::Ignored(_)
+        | ChatEvent::Skipped(_)
+        | ChatEvent::Finished(_) => false,
+    }
+}
+
 /// How many bytes of an event stay in the answer; an event that lays itself over an earlier one counts nothing.
 fn kept(event: &ChatEvent) -> usize {
     match event {
@@ -135,7 +177,11 @@ fn kept(event: &ChatEvent) -> usize {
         ChatEvent::ReasoningDone(block) => {
             KEPT_EACH + [&block.signature, &block.redacted].into_iter().flatten().map(String::len).sum::<usize>()
         }
-        ChatEvent::Started { .. } | ChatEvent::Growing(_) | ChatEvent::Usage(_) | ChatEvent::Finished(_) => 0,
+        ChatEvent::Started { .. }
+        | ChatEvent::Growing(_)
+        | ChatEvent::Usage(_)
+        | ChatEvent::Skipped(_)
+        | ChatEvent::Finished(_) => 0,
     }
 }
 

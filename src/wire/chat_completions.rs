@@ -258,6 +258,7 @@ pub struct ChatCompletions {
     whole: bool,
     choices_seen: bool,
     reports: usage::Reports,
+    skipped: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -438,6 +439,7 @@ impl ChatCompletions {
             whole: false,
             choices_seen: false,
             reports: usage::openai_reports(),
+            skipped: 0,
         }
     }
 
@@ -652,6 +654,8 @@ impl Decoder for ChatCompletions {
         }
         let is_completion = chunk.object.0.as_deref() == Some("chat.completion");
         let has_choices = chunk.choices.is_some();
+        let says_nothing = !has_choices && chunk.usage.is_none() && chunk.x_groq.is_none() && failed.is_none();
+        self.skipped += u64::from(says_nothing);
         let mut inner_usage = None;
         for choice in chunk.choices.into_iter().flatten() {
             self.choices_seen = true;
@@ -705,6 +709,10 @@ impl Decoder for ChatCompletions {
         self.calls.retain(|(_, call)| call.parsed().is_some());
         self.hand_over_calls(out);
         Err(DecodeError::Cut("the stream ended without a finish reason".into()))
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_finished(&self) -> bool {

@@ -182,6 +182,7 @@ pub struct Cohere {
     finished: bool,
     whole: bool,
     started: bool,
+    skipped: u64,
 }
 
 impl Cohere {
@@ -339,7 +340,8 @@ impl Decoder for Cohere {
             out.push(ChatEvent::Started { id: filled(&frame["id"]).map(str::to_owned), model: None });
         }
         match kind {
-            "message-start" | "content-end" | "citation-start" | "citation-end" | "debug" => {}
+            "message-start" | "content-end" | "citation-start" | "citation-end" => {}
+            "debug" => self.skipped += 1,
             "content-start" | "content-delta" => self.content(&piece["content"], out),
             "tool-plan-delta" => {
                 if let Some(plan) = filled(&piece[PLAN]) {
@@ -375,7 +377,7 @@ impl Decoder for Cohere {
                 }
             }
             // An event that no page names yet.
-            _ => {}
+            _ => self.skipped += 1,
         }
         Ok(())
     }
@@ -389,6 +391,10 @@ impl Decoder for Cohere {
             return Err(DecodeError::Cut("the answer holds no message".into()));
         }
         Err(DecodeError::Cut("the stream ended without message-end".into()))
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_finished(&self) -> bool {

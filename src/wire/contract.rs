@@ -112,6 +112,9 @@ pub trait Decoder: Send {
     /// [`DecodeError::Cut`] where the dialect's own end never came: a stream without its end is never a success.
     fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError>;
 
+    /// Frames so far of a kind that says nothing here: pings, and what is newer than this.
+    fn skipped(&self) -> u64;
+
     /// The dialect's own end was seen: nothing that matters follows (a late usage frame may).
     fn is_finished(&self) -> bool;
 }

@@ -57,6 +57,15 @@ impl Frames {
         self.lossy
     }
 
+    /// Comments and events without data so far.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        match &self.kind {
+            Kind::Events(events) => events.skipped,
+            Kind::Unknown | Kind::Json(_) => 0,
+        }
+    }
+
     /// Not one byte that means anything has come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -158,6 +167,8 @@ struct Events {
     name: String,
     data: Vec<u8>,
     has_data: bool,
+    /// Comments, and events without data.
+    skipped: u64,
 }
 
 impl Events {
@@ -212,13 +223,20 @@ impl Events {
                 self.name = String::from_utf8_lossy(value).into_owned();
                 Ok(())
             }
-            // Comments, `id`, `retry` and unknown fields say nothing here.
+            b"" => {
+                self.skipped += 1;
+                Ok(())
+            }
+            // `id`, `retry` and unknown fields say nothing here.
             _ => Ok(()),
         }
     }
 
     /// An empty line: hands the event over, unless it has no data.
     fn dispatch(&mut self, each: &mut EachEvent<'_>) -> Result<(), DecodeError> {
+        if self.data.is_empty() && (self.has_data || !self.name.is_empty()) {
+            self.skipped += 1;
+        }
         let told = if self.data.is_empty() { Ok(()) } else { each(&self.name, &self.data) };
         self.name.clear();
         self.data.clear();

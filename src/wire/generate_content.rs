@@ -272,6 +272,7 @@ pub struct GenerateContent {
     said: Said,
     /// The search queries that are not empty; chunks may repeat them.
     searches: BTreeSet<String>,
+    skipped: u64,
 }
 
 /// What of an answer has come so far, in the order in which it does.
@@ -549,7 +550,10 @@ impl Decoder for GenerateContent {
             // A gateway's error in a form of its own (`{"message": …}`, `{"detail": …}`).
             return match errors::from_value(None, &js::parse::<Value>(data)?) {
                 Some(error) => Err(DecodeError::Api(error)),
-                None => Ok(()),
+                None => {
+                    self.skipped += 1;
+                    Ok(())
+                }
             };
         }
         self.start(response.response_id, response.model_version, out);
@@ -585,6 +589,10 @@ impl Decoder for GenerateContent {
             (None, true) => Err(DecodeError::Cut("the answer ended without a finish reason".into())),
             (None, false) => Err(DecodeError::Cut("the answer holds no candidate".into())),
         }
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_finished(&self) -> bool {

@@ -425,6 +425,7 @@ pub struct Messages {
     finished: bool,
     /// `message_stop`, or a whole message, was read.
     ended: bool,
+    skipped: u64,
 }
 
 /// What a content block becomes when it is whole.
@@ -554,7 +555,10 @@ impl Decoder for Messages {
         let typed: Typed<'_> = match js::parse(data) {
             Ok(typed) => typed,
             // An event that is not ours may hold anything.
-            Err(_) if !event.is_empty() && !EVENTS.contains(&event) => return Ok(()),
+            Err(_) if !event.is_empty() && !EVENTS.contains(&event) => {
+                self.skipped += 1;
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let kind = typed.kind.map_or(event, |kind| kind.get().trim_matches('"'));
@@ -600,7 +604,7 @@ impl Decoder for Messages {
                 }
             }
             // `ping`, Vertex's `vertex_event` (which repeats the usage), and what is still to be invented.
-            _ => {}
+            _ => self.skipped += 1,
         }
         Ok(())
     }
@@ -620,6 +624,10 @@ impl Decoder for Messages {
             out.push(ChatEvent::Usage(usage));
         }
         Ok(())
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_finished(&self) -> bool {
@@ -660,6 +668,7 @@ impl Messages {
             usage_is_final: false,
             finished: false,
             ended: false,
+            skipped: 0,
         }
     }
 

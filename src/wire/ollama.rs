@@ -198,6 +198,7 @@ pub struct Ollama {
     started: bool,
     called: bool,
     finished: bool,
+    skipped: u64,
 }
 
 impl Ollama {
@@ -281,6 +282,9 @@ impl Decoder for Ollama {
             self.started = true;
             out.push(ChatEvent::Started { id: None, model: Some(model.to_owned()) });
         }
+        if line["message"].is_null() && line["done"].is_null() && line["error"].is_null() {
+            self.skipped += 1;
+        }
         self.message(&line["message"], out);
         if line["done"] == true && !self.finished {
             self.finish(&line, out);
@@ -300,6 +304,10 @@ impl Decoder for Ollama {
             return Ok(());
         }
         Err(DecodeError::Cut("the answer ended without its last line (\"done\": true)".into()))
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_finished(&self) -> bool {

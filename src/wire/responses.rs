@@ -250,6 +250,7 @@ pub struct Responses {
     /// Web searches that are billed.
     searches: u64,
     finished: bool,
+    skipped: u64,
 }
 
 /// One item of `output`, as far as it has come.
@@ -311,6 +312,7 @@ impl Responses {
             called: false,
             searches: 0,
             finished: false,
+            skipped: 0,
         }
     }
 
@@ -635,7 +637,10 @@ impl Responses {
         }
         match object {
             Some(other) => Err(DecodeError::Malformed(format!("it is a {other:?}, not a response"))),
-            None => Ok(()),
+            None => {
+                self.skipped += 1;
+                Ok(())
+            }
         }
     }
 }
@@ -708,7 +713,10 @@ impl Decoder for Responses {
         let frame: Frame<'_> = match js::parse(data) {
             Ok(frame) => frame,
             Err(_) if event == "error" => return Err(refusal(&data.into())),
-            Err(_) if is_foreign(event) => return Ok(()),
+            Err(_) if is_foreign(event) => {
+                self.skipped += 1;
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let kind = text(frame.kind).unwrap_or(Cow::Borrowed(event));
@@ -732,6 +740,10 @@ impl Decoder for Responses {
             return Err(DecodeError::Cut("the answer holds no response".into()));
         }
         Err(DecodeError::Cut("the stream ended before the response was complete".into()))
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     fn is_finished(&self) -> bool {

@@ -296,6 +296,11 @@ impl Server {
         self.shared.change(|state| _ = state.open.insert(gate));
     }
 
+    /// Waits until somebody is connected.
+    pub fn await_connection(&self) {
+        assert!(self.shared.until(|state| state.connections > 0), "nobody ever connected");
+    }
+
     /// Waits until the request is here.
     pub fn await_request(&self) {
         self.await_requests(1);

@@ -105,6 +105,7 @@ impl<'a> Screen<'a> {
                 }
                 ChatEvent::Reasoning(_)
                 | ChatEvent::Growing(_)
+                | ChatEvent::Skipped(_)
                 | ChatEvent::Started { .. }
                 | ChatEvent::ReasoningDone(_)
                 | ChatEvent::Refusal(_)
@@ -296,7 +297,7 @@ impl<'a> Screen<'a> {
         };
         match report.stopped {
             Some(Stop::ClosedPipe) => return,
-            Some(_) if !self.args.global.quiet => self.tell("stopped; what came stands and may be billed"),
+            Some(_) if !self.args.global.quiet => self.tell(stopped(report)),
             Some(_) | None => {}
         }
         if let Some(failure) = &report.failure {
@@ -324,7 +325,23 @@ impl<'a> Screen<'a> {
             for note in report.answer.usage.iter().flat_map(Usage::notes) {
                 self.tell(note);
             }
+            if report.answer.skipped > 0 {
+                let skipped = report.answer.skipped;
+                self.tell(&format!("passed over: {skipped} (pings, comments, unknown events)"));
+            }
         }
+    }
+}
+
+/// What a call that the user stopped leaves behind.
+fn stopped(report: &CallReport) -> &'static str {
+    match (&report.outcome, &report.failure) {
+        // It waited for another try.
+        (_, Some(failure)) if !failure.may_be_billed => "stopped before another try; what failed cost nothing",
+        (_, Some(_)) => "stopped before another try; what failed may be billed",
+        (Outcome::NeverSent, None) if report.earlier.is_empty() => "stopped; nothing was sent",
+        (Outcome::NeverSent, None) => "stopped; nothing more was sent",
+        (Outcome::Reported(_) | Outcome::Unconfirmed { .. }, None) => "stopped; what came stands and may be billed",
     }
 }
 

@@ -204,6 +204,7 @@ impl<'a> Watcher<'a> {
             ChatEvent::Started { model, .. } => count.served.clone_from(model),
             ChatEvent::ReasoningDone(_)
             | ChatEvent::Growing(_)
+            | ChatEvent::Skipped(_)
             | ChatEvent::ServerTool(_)
             | ChatEvent::Ignored(_)
             | ChatEvent::Note(_)

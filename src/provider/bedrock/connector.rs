@@ -28,7 +28,7 @@ use crate::domain::failure::{ErrorClass, Failure};
 use crate::provider::Limits;
 use crate::provider::catalog::Row;
 use crate::provider::departure::Departure;
-use crate::provider::error::{self, Caller};
+use crate::provider::error::{self, Caller, Limit};
 use crate::provider::net::Net;
 use crate::provider::trace;
 use crate::wire::contract::DecodeError;
@@ -55,7 +55,7 @@ pub struct Whose {
 impl Whose {
     #[must_use]
     pub fn caller(&self) -> Caller<'_> {
-        Caller { row: &self.row, model: &self.model, key_origin: Some(&self.credential), host: &self.host }
+        Caller { row: &self.row, model: &self.model, key_origin: Some(&self.credential), host: &self.host, sent: None }
     }
 }
 
@@ -167,7 +167,7 @@ impl Wire {
         };
         let sent = tokio::select! {
             sent = sending.body(departure.carry(body)).send() => sent,
-            () = departure.overdue(connecting, head) => return Err(error::no_head(&departure, head, &caller)),
+            () = departure.overdue(connecting, head) => return Err(error::no_head(&departure, Limit::Head, head, &caller)),
         };
         let mut response = sent.map_err(|fault| error::unanswered(&fault, &departure, self.net.proxy(), &caller))?;
         let head =
@@ -226,7 +226,7 @@ pub(super) async fn read(
     let mut body = BytesMut::new();
     loop {
         match timeout(limits.idle, response.chunk()).await {
-            Err(_) => return Err(error::stalled("no byte", limits.idle, caller)),
+            Err(_) => return Err(error::stalled(Limit::Idle, limits.idle, caller)),
             Ok(Err(fault)) => return Err(error::cut(&fault, caller)),
             Ok(Ok(None)) => return Ok((body.freeze(), false)),
             Ok(Ok(Some(piece))) => {
@@ -311,7 +311,7 @@ impl http_body::Body for Watched {
         let Poll::Ready(frame) = polled else {
             if this.silence.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Some(Err(error::stalled(
-                    "no byte",
+                    Limit::Idle,
                     this.call.limits.idle,
                     &this.call.whose.caller(),
                 ))));

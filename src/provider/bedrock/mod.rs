@@ -154,6 +154,12 @@ impl Bedrock {
         said
     }
 
+    /// See [`super::Provider::siblings`].
+    #[must_use]
+    pub fn siblings(&self) -> &[String] {
+        &self.row.models
+    }
+
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut said: Vec<String> = self.remark.iter().cloned().collect();
@@ -476,7 +482,7 @@ impl Arriving {
         let limit = self.call.limits.content;
         let left = limit.saturating_sub(self.last_content.elapsed());
         let received = match timeout(left, stream.recv()).await {
-            Err(_) => return Err(error::stalled("nothing but empty data", limit, &self.call.whose.caller())),
+            Err(_) => return Err(error::stalled(error::Limit::Content, limit, &self.call.whose.caller())),
             Ok(received) => received,
         };
         let unknown = std::mem::take(&mut self.call.seen().unknown);
