@@ -362,6 +362,17 @@ fn a_budget_of_the_configuration_holds_for_probes_as_for_every_call() {
 }
 
 #[test]
+fn a_budget_that_probes_pass_or_fill_is_told_once() {
+    let cloud = Cloud::new(0, token);
+    let budget = format!("{}[budget.all]\nlimit = \"0.0000001/month\"\nsoft = true\nwarn = [50]\n", config(&cloud));
+    let args = ["-m", &model(NOVA), "--regions", "eu-test-1,eu-test-2,eu-test-3", "--json"];
+    let done = test(&cloud, &args).config(&budget).run().exits(0);
+    assert_eq!(cloud.paid(), 3);
+    assert_eq!(done.err.matches("sent all the same: the budget is soft").count(), 1, "{}", done.err);
+    assert_eq!(done.err.matches("budget all: 50 % of $0.0000001/month used").count(), 1, "{}", done.err);
+}
+
+#[test]
 fn a_model_without_a_price_is_asked_only_where_the_user_says_so() {
     let cloud = Cloud::new(0, token);
     let unknown = "bedrock-openai/acme.unheard-of-v1:0";

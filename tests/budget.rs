@@ -75,6 +75,80 @@ fn answer() -> Script {
 
 const ANSWER_USD: &str = "0.00000405";
 
+/// A budget that refuses nothing says what it would have refused.
+mod soft {
+    use super::{Home, KEY, Script, Server, answer, json};
+
+    const SAID: &str = "; sent all the same: the budget is soft";
+
+    #[test]
+    fn each_call_that_does_not_fit_is_told_and_sent() {
+        let (home, server) = (Home::new(), Server::new(answer()));
+        home.does(&["budget", "set", "s", "0.000005/day", "--soft", "--warn", "none"]);
+        let first = home.ask(&server, &["--max-tokens", "10"]).run().exits(0).prints("Because.\n");
+        assert_eq!(first.err.matches(SAID).count(), 1, "{}", first.err);
+        first.says(&["llmx: budget s (every call): $0.000005/day, spent $0, held $0, free $0.000005; this call could cost $0.0000"]);
+        let second = home.ask(&server, &["--max-tokens", "10", "-j"]).run().exits(0);
+        let second = second.says(&["spent $0.00000405, held $0, free $0.00000095; this call could cost", SAID]);
+        let notes = second.json()["notes"].to_string();
+        assert_eq!(notes.matches(SAID).count(), 1, "{notes}");
+        let over = home.ask(&server, &["--max-tokens", "10", "-q"]).run().exits(0);
+        assert_eq!(over.err, "");
+        home.ask(&server, &["--max-tokens", "10"]).run().exits(0).says(&["over by $0.00000715", SAID]);
+        // What costs nothing takes no room from anything.
+        home.does(&["chat", "-m", "sim/echo", "hi"]).stays_quiet();
+        home.does(&["budget", "set", "s", "5/day", "--soft", "--warn", "none"]);
+        home.ask(&server, &["--max-tokens", "10"]).run().exits(0).stays_quiet();
+        assert_eq!(server.requests().len(), 5);
+    }
+
+    #[test]
+    fn a_retry_does_not_say_it_again() {
+        let busy = Script::json(503, r#"{"error": {"message": "no"}}"#);
+        let (home, server) = (Home::new(), Server::of(vec![busy.clone(), busy, answer()]));
+        home.does(&["budget", "set", "s", "0/day", "--soft", "--warn", "none"]);
+        let done = home.ask(&server, &[]).run().exits(0);
+        assert_eq!((server.requests().len(), done.err.matches(SAID).count()), (3, 1), "{}", done.err);
+    }
+
+    #[test]
+    fn a_call_that_nobody_can_price_or_bound_is_told_unless_the_budget_allows_it() {
+        let (home, server) = (Home::new(), Server::new(answer()));
+        let ask = |model: &str, args: &[&str]| {
+            let llmx = home.llmx(&["chat", "-m", model, "Why?"]).env("OPENAI_API_KEY", KEY);
+            llmx.env("OPENAI_BASE_URL", format!("{}/v1", server.url())).args(args).run().exits(0)
+        };
+        for (terms, unpriced, unbounded) in [
+            (&[][..], "nobody knows the price of this call; sent", "nobody can say how much this call may cost; sent"),
+            (&["--on-unknown-price", "allow", "--allow-unbounded"][..], "", ""),
+        ] {
+            home.llmx(&["budget", "set", "s", "5/day", "--soft"]).args(terms).run().exits(0);
+            for (done, said) in [
+                (ask("openai/gpt-99-never", &[]), unpriced),
+                (ask("openai/gpt-4o-mini", &["-P", "web_search_options={}"]), unbounded),
+            ] {
+                assert_eq!(done.err.contains(SAID), !said.is_empty(), "{}", done.err);
+                done.says(&[said]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_comparison_says_it_once_for_each_budget_and_before_the_answers() {
+        let (home, server) = (Home::new(), Server::new(answer()));
+        home.does(&["budget", "set", "s", "0/day", "--soft", "--warn", "none"]);
+        home.does(&["budget", "set", "t", "0/total", "--soft", "--warn", "none"]);
+        let models = "openai/gpt-4o-mini,openai/gpt-4o,openai/gpt-4.1-mini";
+        let llmx = home.llmx(&["compare", "-m", models, "--runs", "2", "-j", "Why?"]).env("OPENAI_API_KEY", KEY);
+        let done = llmx.env("OPENAI_BASE_URL", format!("{}/v1", server.url())).run().exits(0);
+        assert_eq!((server.requests().len(), done.err.matches(SAID).count()), (6, 2), "{}", done.err);
+        for call in done.json()["calls"].as_array().expect("a list") {
+            assert_eq!(call["notes"].to_string().matches(SAID).count(), 2, "each call has its own: {call}");
+        }
+        assert_eq!(done.json()["summary"]["cost"]["calls"], json!(6));
+    }
+}
+
 /// What becomes of sums that no number holds.
 mod beyond {
     use super::{DONE, Home, KEY, Script, Server, event, json};

@@ -422,6 +422,98 @@ fn what_the_command_may_cost_holds_for_all_calls_together() {
 }
 
 #[test]
+fn the_models_that_a_budget_leaves_out_are_named_before_any_is_asked() {
+    for args in [&["hi"][..], &["-j", "hi"][..]] {
+        let books = Books::new();
+        // Each can cost 1,000 × $0.000002 and its prompt: there is room for one.
+        books.llmx(&["budget", "set", "b", "0.003/day", "--no-clip", "--warn", "none"]).run().exits(0);
+        let held = Server::new(Script::events().piece(says("the ")).gate("go").piece(says("one")).piece(stops()).end());
+        let never = Server::new(whole("never"));
+        let mut running = books.compare(&[&held, &never], args).spawn();
+        // The answer of the other one waits for this.
+        running.await_err("llmx: p1/m is not asked: budget b (every call): $0.003/day, spent $0, held $0.00");
+        held.open("go");
+        let done = running.done().exits(9);
+        assert_eq!(done.err.matches("p1/m is not asked").count(), 1, "{}", done.err);
+        assert!(String::from_utf8_lossy(&done.out).contains("the one"), "{done:?}");
+        assert_eq!((never.connections(), books.rows().len()), (0, 1));
+    }
+    let books = Books::new();
+    books.llmx(&["budget", "set", "b", "0/day"]).run().exits(0);
+    let never = Server::new(whole("never"));
+    let done = books.compare(&[&never], &["--runs", "5", "hi"]).run().exits(8);
+    assert_eq!(done.err.matches("p0/m is not asked").count(), 1, "once for a model, however often it was to be asked");
+    books.compare(&[&never], &["-q", "-j", "hi"]).run().exits(8).stays_quiet();
+}
+
+mod storm {
+    use super::{Books, Script, Server, Value, json, whole};
+
+    fn busy() -> Script {
+        Script::json(503, r#"{"error": {"message": "no room"}}"#)
+    }
+
+    #[test]
+    fn a_provider_that_is_down_gets_twenty_retries_of_a_command_and_no_more() {
+        for (lanes, runs) in [(1, 30), (2, 15)] {
+            let (servers, books) = ((0..lanes).map(|_| Server::new(busy())).collect::<Vec<_>>(), Books::new());
+            let all: Vec<&Server> = servers.iter().collect();
+            let done = books.compare(&all, &["--runs", &runs.to_string(), "-j", "hi"]).run().exits(6);
+            let asked: usize = servers.iter().map(|server| server.requests().len()).sum();
+            // A hundred tokens, five a retry.
+            assert_eq!((asked, books.rows().len()), (30 + 20, 30 + 20), "{lanes} lanes");
+            assert_eq!(done.err.matches("what fails now is not asked again").count(), 1, "{}", done.err);
+            let ones = done.json()["calls"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .filter(|call| call["timing"]["attempts"] == 1)
+                .count();
+            assert!(ones >= 19, "three attempts for ten calls, and one for most of the others: {ones}");
+        }
+    }
+
+    #[test]
+    fn what_answers_gives_retries_back() {
+        // Ten calls with two retries each spend all; five good ones give back enough for one more.
+        let mut scripts = vec![busy(); 30];
+        scripts.extend((0..5).map(|_| whole("fine")));
+        scripts.push(busy());
+        let (server, books) = (Server::of(scripts), Books::new());
+        books.compare(&[&server], &["--runs", "17", "-j", "hi"]).run().exits(9);
+        // 30, 5, then two with one retry between them.
+        assert_eq!(server.requests().len(), 30 + 5 + 2 + 1);
+    }
+
+    #[test]
+    fn a_model_without_quota_is_asked_once_and_every_other_goes_on() {
+        for (status, body) in [
+            (402, r#"{"error": {"message": "no credit"}}"#),
+            (429, r#"{"error": {"message": "no", "code": "insufficient_quota"}}"#),
+        ] {
+            let (empty, good, books) =
+                (Server::new(Script::json(status, body)), Server::new(whole("fine")), Books::new());
+            let told = books.compare(&[&empty, &good], &["--runs", "30", "-j", "hi"]).run().exits(9).json();
+            assert_eq!((empty.requests().len(), good.requests().len(), books.rows().len()), (1, 30, 31), "{status}");
+            let failed: Vec<&Value> =
+                told["calls"].as_array().expect("a list").iter().filter(|call| !call["error"].is_null()).collect();
+            assert!(failed.len() == 30 && failed.iter().all(|call| call["error"]["class"] == "quota"), "{told}");
+            let again = |call: &&&Value| {
+                call["error"]["message"].as_str().is_some_and(|said| said.ends_with("it was not asked again"))
+            };
+            assert_eq!(failed.iter().filter(again).count(), 29);
+            assert!(
+                failed
+                    .iter()
+                    .filter(again)
+                    .all(|call| call["cost"].is_null() && call["error"]["may_be_billed"] == json!(false))
+            );
+            books.are_whole();
+        }
+    }
+}
+
+#[test]
 fn all_are_asked_at_once_unless_a_limit_says_otherwise() {
     let gated = || {
         Server::new(Script::bare().gate("go").raw("HTTP/1.1 200 OK\r\n\r\n").raw(format!(

@@ -245,6 +245,96 @@ mod standing_in {
     }
 }
 
+/// A budget that has room for one attempt, and none for what would follow it.
+mod no_room_for_more {
+    use super::{Books, KEY, Script, Server, Usd, counted, json, never, refused};
+
+    /// The most that the call to gpt-4o-mini can cost.
+    fn ceiling() -> Usd {
+        let (server, books) = (Server::new(counted("fine", 7, 5)), Books::new());
+        books.ask(&server, &never(), &["--max-tokens", "20"]).run().exits(0);
+        books.calls()[0]["ceiling_usd"].as_str().and_then(Usd::parse).expect("an amount")
+    }
+
+    #[test]
+    fn a_stand_in_that_is_refused_denies_nothing_of_what_was_sent() {
+        let most = ceiling();
+        for (status, basis, billed) in [(504, "ceiling", true), (404, "nothing", false)] {
+            let (server, other, books) =
+                (Server::new(refused(status)), Server::new(counted("fine", 7, 5)), Books::new());
+            // The one that failed with 404 cost nothing: the other one is dearer than the whole budget.
+            books.llmx(&["budget", "set", "b", &format!("{most}/day"), "--no-clip", "--warn", "none"]).run().exits(0);
+            let args = ["--max-tokens", "20", "--fallback", "groq/llama-3.3-70b-versatile", "-j"];
+            let done = books.ask(&server, &other, &args).run().exits(8);
+            let object = done.json();
+            let calls = books.calls();
+            assert_eq!((server.requests().len(), other.connections(), calls.len()), (1, 0, 1), "{status}");
+            assert_eq!(
+                (&object["id"], &object["text"], &object["model"]),
+                (&json!(null), &json!(""), &json!("llama-3.3-70b-versatile"))
+            );
+            assert_eq!(object["timing"]["attempts"], 1);
+            let earlier = &object["earlier"][0];
+            assert_eq!((&earlier["id"], &earlier["error"]["status"]), (&calls[0]["id"], &json!(status)), "{object}");
+            assert_eq!((&earlier["cost"]["basis"], &calls[0]["cost"]["basis"]), (&json!(basis), &json!(basis)));
+            assert_eq!(earlier["cost"]["at_most_usd"], calls[0]["cost"]["at_most_usd"], "{status}");
+            let error = &object["error"];
+            assert_eq!(
+                (&error["type"], &error["budget"], &error["class"]),
+                (&json!("budget"), &json!("b"), &json!("budget"))
+            );
+            assert_eq!((&error["request_sent"], &error["may_be_billed"]), (&json!(true), &json!(billed)), "{error}");
+            done.says(&["groq/llama-3.3-70b-versatile: budget b", "nothing more was sent; the first attempt failed: "]);
+            books.are_whole();
+        }
+    }
+
+    #[test]
+    fn a_run_of_a_comparison_keeps_the_amount_of_the_attempt_that_was_made() {
+        let most = ceiling();
+        let (server, books) = (Server::new(Script::bare().reset()), Books::new());
+        books.llmx(&["budget", "set", "b", &format!("{most}/day"), "--no-clip", "--warn", "none"]).run().exits(0);
+        let llmx = books
+            .llmx(&["compare", "-m", "openai/gpt-4o-mini", "--max-tokens", "20", "-j", "Why?"])
+            .env("OPENAI_API_KEY", KEY)
+            .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
+            .file("config/llmx/config.toml", "[retry]\nambiguous = true\nbackoff_ms = 1\n");
+        let object = llmx.run().exits(8).json();
+        let calls = books.calls();
+        assert_eq!((server.requests().len(), calls.len()), (1, 1));
+        assert_eq!(object["calls"][0]["earlier"][0]["id"], calls[0]["id"], "{object}");
+        assert_eq!(object["summary"]["cost"]["at_most_usd"], calls[0]["cost"]["at_most_usd"]);
+        assert_eq!(object["summary"]["cost"]["calls"], 1);
+    }
+}
+
+/// A percent of a budget that is reached is told, whichever attempt reached it.
+mod alerts {
+    use super::{Books, Server, counted, json, refused};
+
+    #[test]
+    fn an_attempt_that_is_followed_by_another_tells_what_it_reached() {
+        for args in [&[][..], &["-j"][..]] {
+            let (server, other, books) = (Server::new(refused(504)), Server::new(counted("fine", 7, 5)), Books::new());
+            books
+                .llmx(&["budget", "set", "b", "0.0000001/day", "--soft", "--warn", "50", "--provider", "openai"])
+                .run()
+                .exits(0);
+            let llmx =
+                books.ask(&server, &other, &["--max-tokens", "20", "--fallback", "groq/llama-3.3-70b-versatile"]);
+            let done = llmx.args(args).run().exits(0);
+            assert_eq!(done.err.matches("budget b: 50 % of $0.0000001/day used").count(), 1, "{}", done.err);
+            if !args.is_empty() {
+                let object = done.json();
+                assert_eq!(
+                    (&object["alerts"][0]["percent_reached"], object["alerts"].as_array().map(Vec::len)),
+                    (&json!(50), Some(1))
+                );
+            }
+        }
+    }
+}
+
 mod max_cost {
     use super::{Books, Server, counted, event, json, never, says};
     use crate::common::server::Script;

@@ -281,3 +281,13 @@ fn a_call_says_in_the_books_which_route_chose_its_model() {
     let page = run(&["logs", "show", id]);
     assert!(page.text().lines().any(|line| line.split_whitespace().eq(["route", "auto"])), "{}", page.text());
 }
+
+#[test]
+fn the_retries_of_a_cascades_model_stand_before_the_next_one() {
+    let models = "[\"sim/error?class=overloaded\", \"sim/echo\"]";
+    let config = format!("[route.auto.cascade]\nmodels = {models}\ncheck = {{ regex = \"there\" }}\n");
+    let object = llmx(&config, &["chat", "-m", "route/auto", "-j", "hi there"]).run().exits(0).json();
+    assert_eq!((&object["text"], &object["timing"]["attempts"]), (&json!("hi there"), &json!(4)));
+    let earlier = object["earlier"].as_array().expect("a list");
+    assert!(earlier.len() == 3 && earlier.iter().all(|attempt| attempt["error"]["class"] == "overloaded"), "{object}");
+}

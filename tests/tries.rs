@@ -99,6 +99,8 @@ async fn call(plan: Plan<'_>) -> Story {
                 News::Again { attempt, .. } => news.push(format!("again {attempt}")),
                 News::Instead { to, .. } => news.push(format!("instead {to}")),
                 News::Clipped { to, .. } => news.push(format!("clipped {to}")),
+                News::Passed { said, .. } => news.push(said.to_owned()),
+                News::NoMoreRetries => news.push("no more".to_owned()),
             }
             true
         },

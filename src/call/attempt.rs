@@ -78,6 +78,11 @@ impl Attempt<'_, '_> {
         if let Some(warning) = reservation.warning() {
             meter.remark(warning.to_owned(), show);
         }
+        for passed in reservation.passed() {
+            let said = passed.passed_by(reservation.ceiling());
+            show(News::Passed { budget: &passed.standing.budget, said: &said });
+            meter.answer.add(ChatEvent::Note(said));
+        }
         let mut head = None;
         let held = reservation.ceiling();
         let departure = Departure::default();

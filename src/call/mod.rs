@@ -6,29 +6,32 @@
 mod ask;
 mod attempt;
 mod meter;
+mod restraint;
 mod trace;
 mod tries;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
-use crate::domain::bill::Quote;
+use crate::domain::bill::{Basis, Bill, Outcome, Quote};
 use crate::domain::budget::{Budget, Purse};
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::{ErrorClass, Failure, Replace};
 use crate::domain::model::ModelName;
+use crate::domain::money::Usd;
 use crate::domain::report::{CallReport, Earlier, Stop};
 use crate::ledger::Ledger;
 use crate::pricing::Prices;
 use crate::provider::{Limits, Provider};
 pub use ask::{Plan, ask, plan, priced_as, requested_tier};
 use attempt::Attempt;
+pub use restraint::Restraint;
 pub use tries::Persistence;
 use tries::{Failed, Next, Other, Tries};
 
@@ -39,10 +42,14 @@ pub enum News<'a> {
     Events(&'a [ChatEvent]),
     /// A budget lowered the output cap, in tokens.
     Clipped { from: u64, to: u64 },
+    /// The call does not fit a soft budget and is sent all the same; `said`: that, in a sentence.
+    Passed { budget: &'a Budget, said: &'a str },
     /// The same model is asked again after a wait.
     Again { failure: &'a Failure, wait: Duration, attempt: u32 },
     /// Another model is asked.
     Instead { failure: &'a Failure, from: &'a ModelName, to: &'a ModelName },
+    /// The same model would be asked again if the calls that are made together had a retry left.
+    NoMoreRetries,
 }
 
 /// Shows what has happened; false when nobody reads any more.
@@ -86,6 +93,8 @@ pub struct Guard<'a> {
     pub budgets: &'a [Budget],
     /// `--max-cost`, shared by all calls of a command.
     pub purse: Option<&'a Mutex<Purse>>,
+    /// What the calls of a command hold back together; `None`: nothing.
+    pub restraint: Option<&'a Mutex<Restraint>>,
     /// The lowest output cap that a budget may clip to, in tokens; `None`: it may not clip.
     pub floor: Option<u64>,
 }
@@ -129,8 +138,8 @@ impl Call<'_> {
     /// it in short.
     ///
     /// # Errors
-    /// A [`Failure`] where nothing was sent: the request has no form in the API, a budget refuses it, or it cannot be
-    /// booked.
+    /// A [`Failure`] where nothing at all was sent: the request has no form in the API, a budget refuses it, or it cannot
+    /// be booked. Where that meets a later attempt, it is the report's.
     pub async fn run(&self, show: &mut Show<'_>, mut stopping: Stopping<'_>) -> Result<CallReport, Failure> {
         let began = Instant::now();
         let deadline = self.total.map(|total| began + total);
@@ -139,14 +148,23 @@ impl Call<'_> {
         let none = || Failure::new(ErrorClass::Config, "no model is named");
         let (mut target, mut others) = self.targets.split_first().ok_or_else(none)?;
         loop {
+            if let Some(failure) = self.is_off(target) {
+                if let Some((other, rest)) = others.split_first() {
+                    show(News::Instead { failure: &failure, from: target.name, to: other.name });
+                    (target, others) = (other, rest);
+                    continue;
+                }
+                return self.unsent(failure, target.name, earlier, began);
+            }
             let retry_of = earlier.first().map(|first| first.id.clone());
             let id = uuid::Uuid::now_v7().to_string();
             let span = trace::span(&id, target.name, earlier.len() + 1);
             let attempt = Attempt { call: self, target, id, retry_of, deadline };
             let mut report = match attempt.run(show, &mut stopping).instrument(span.clone()).await {
-                Err(failure) => return Err(after(failure, &earlier)),
+                Err(failure) => return self.unsent(failure, target.name, earlier, began),
                 Ok(report) => report,
             };
+            self.ended(target, &report);
             let next = match (&report.failure, report.stopped) {
                 (Some(failure), None) if report.unbooked.is_none() => {
                     // A prompt that is too long passes by the models that take no longer one.
@@ -159,8 +177,16 @@ impl Call<'_> {
                         others.first().map(|other| Other { is_larger: self.is_larger(other.name, target.name) });
                     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
                     let shown = report.answer.has_content();
-                    let elapsed = began.elapsed();
-                    tries.after(&Failed { failure, shown, other, elapsed, left, chance: chance() }, &self.persistence)
+                    let (elapsed, chance) = (began.elapsed(), chance());
+                    let mut failed = Failed { failure, shown, may_repeat: true, other, elapsed, left, chance };
+                    let before = tries;
+                    let mut next = tries.after(&failed, &self.persistence);
+                    if matches!(next, Next::Again { .. }) && !self.may_repeat(failure) {
+                        show(News::NoMoreRetries);
+                        (failed.may_repeat, tries) = (false, before);
+                        next = tries.after(&failed, &self.persistence);
+                    }
+                    next
                 }
                 _ => Next::Stop,
             };
@@ -192,6 +218,49 @@ impl Call<'_> {
         }
     }
 
+    /// What cannot be sent: a failure, or a report where attempts before it were.
+    fn unsent(
+        &self,
+        failure: Failure,
+        name: &ModelName,
+        earlier: Vec<Earlier>,
+        began: Instant,
+    ) -> Result<CallReport, Failure> {
+        if earlier.is_empty() {
+            return Err(failure);
+        }
+        let nothing = Bill::of(Basis::Nothing, Some(Usd::default()));
+        let made = u32::try_from(earlier.len()).unwrap_or(u32::MAX);
+        let report = CallReport {
+            group: self.group.clone(),
+            session: self.caller.session.clone(),
+            failure: Some(after(failure, &earlier)),
+            refused: true,
+            ..CallReport::of(name.clone(), Outcome::NeverSent, nothing)
+        };
+        let mut report = told(report, earlier, began);
+        report.timing.attempts = made;
+        Ok(report)
+    }
+
+    fn restraint(&self) -> Option<MutexGuard<'_, Restraint>> {
+        self.guard.restraint.map(|restraint| restraint.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_off(&self, target: &Target<'_>) -> Option<Failure> {
+        self.restraint()?.is_off(target.name, target.provider.credential().as_deref())
+    }
+
+    fn may_repeat(&self, failure: &Failure) -> bool {
+        self.restraint().is_none_or(|mut restraint| restraint.may_repeat(failure))
+    }
+
+    fn ended(&self, target: &Target<'_>, report: &CallReport) {
+        if let Some(mut restraint) = self.restraint().filter(|_| report.stopped.is_none()) {
+            restraint.ended(target.name, target.provider.credential().as_deref(), report.failure.as_ref());
+        }
+    }
+
     /// Whether the one is known to take a longer prompt than the other.
     fn is_larger(&self, one: &ModelName, other: &ModelName) -> bool {
         match (self.prices.context_window(one), self.prices.context_window(other)) {
@@ -201,11 +270,13 @@ impl Call<'_> {
     }
 }
 
-/// A refusal of a later attempt names what made it necessary.
+/// A refusal of a later attempt names what made it necessary, and what that may have cost.
 fn after(mut failure: Failure, earlier: &[Earlier]) -> Failure {
     if let Some(first) = earlier.first() {
         let said = failure.message.replace("nothing was sent", "nothing more was sent");
         failure.message = format!("{said}; the first attempt failed: {}", first.failure);
+        failure.sent_before = true;
+        failure.may_be_billed = earlier.iter().any(|attempt| attempt.bill.basis != Basis::Nothing);
     }
     failure
 }

@@ -67,6 +67,8 @@ pub struct Failed<'a> {
     pub failure: &'a Failure,
     /// Something of the answer has been shown.
     pub shown: bool,
+    /// The calls that are made together have retries left.
+    pub may_repeat: bool,
     /// There is another model to ask, and whether it takes a longer prompt than this one.
     pub other: Option<Other>,
     /// Since the first attempt began.
@@ -91,7 +93,8 @@ impl Tries {
         if self.all >= most || (failed.shown && !policy.after_content) {
             return Next::Stop;
         }
-        if self.here <= retries(failed, policy)
+        if failed.may_repeat
+            && self.here <= retries(failed, policy)
             && let Some(wait) = self.wait(failed, policy)
         {
             return Next::Again { wait };
@@ -171,7 +174,8 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn failed(failure: &Failure) -> Failed<'_> {
-        Failed { failure, shown: false, other: None, elapsed: Duration::ZERO, left: None, chance: u16::MAX }
+        let elapsed = Duration::ZERO;
+        Failed { failure, shown: false, may_repeat: true, other: None, elapsed, left: None, chance: u16::MAX }
     }
 
     /// Everything that follows until it stops.
@@ -324,6 +328,15 @@ mod tests {
             Tries::default().after(&Failed { other: larger, ..failed(&certificate) }, &Persistence::default()),
             Next::Stop
         );
+    }
+
+    #[test]
+    fn without_a_retry_left_another_model_is_asked_at_once() {
+        let overloaded = Failure::new(ErrorClass::Overloaded, "busy");
+        let alone = Failed { may_repeat: false, ..failed(&overloaded) };
+        assert_eq!(Tries::default().after(&alone, &Persistence::default()), Next::Stop);
+        let other = Failed { other: Some(Other { is_larger: false }), ..alone };
+        assert_eq!(Tries::default().after(&other, &Persistence::default()), Next::Instead);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::call::{Call, Caller, Guard, Persistence, Target};
+use crate::call::{Call, Caller, Guard, Persistence, Restraint, Target};
 use crate::command::GlobalArgs;
 use crate::command::args::CallArgs;
 use crate::command::config::{self, Config, FallbackOn};
@@ -28,6 +28,7 @@ pub struct Calling {
     persistence: Persistence,
     budgets: Vec<crate::domain::budget::Budget>,
     purse: Option<Mutex<Purse>>,
+    restraint: Mutex<Restraint>,
     floor: Option<u64>,
 }
 
@@ -63,8 +64,15 @@ impl Calling {
             persistence: persistence(args, &desk.config),
             budgets: desk.config.budgets.clone(),
             purse: args.max_cost.map(|limit| Mutex::new(Purse { limit, ..Purse::default() })),
+            restraint: Mutex::default(),
             floor: (!args.no_clip).then(|| desk.config.min_output()),
         })
+    }
+
+    /// For many calls at once: their retries are counted together.
+    #[must_use]
+    pub fn counting_retries(self) -> Calling {
+        Calling { restraint: Mutex::new(Restraint::counting()), ..self }
     }
 
     /// A call of these models, the wanted one first.
@@ -76,7 +84,12 @@ impl Calling {
             limits: self.limits,
             total: self.total,
             persistence: self.persistence,
-            guard: Guard { budgets: &self.budgets, purse: self.purse.as_ref(), floor: self.floor },
+            guard: Guard {
+                budgets: &self.budgets,
+                purse: self.purse.as_ref(),
+                restraint: Some(&self.restraint),
+                floor: self.floor,
+            },
             group: group.map(str::to_owned),
             earlier: Vec::new(),
             prices: &self.prices,

@@ -181,7 +181,7 @@ impl Lane {
     /// What its calls cost together, the failed ones too.
     #[must_use]
     pub fn spend(&self) -> Spend {
-        Spend::of(self.runs.iter().filter_map(Run::report).map(|report| &report.bill))
+        Spend::of(self.runs.iter().filter_map(Run::report).flat_map(CallReport::bills))
     }
 }
 
@@ -202,7 +202,7 @@ impl Comparison {
     #[must_use]
     pub fn spend(&self) -> Spend {
         let runs = self.lanes.iter().flat_map(|lane| &lane.runs);
-        Spend::of(runs.filter_map(Run::report).map(|report| &report.bill))
+        Spend::of(runs.filter_map(Run::report).flat_map(CallReport::bills))
     }
 
     /// Lanes with the shortest time to the end, by position. Of several runs the median counts, and only where it lies

@@ -169,6 +169,8 @@ pub struct Failure {
     pub advice: Option<String>,
     /// What the budgets said, where they refused the call.
     pub refusal: Option<Box<Refusal>>,
+    /// Attempts before the one that failed so were sent.
+    pub sent_before: bool,
 }
 
 /// How often the same request may be sent again after it failed.
@@ -211,6 +213,7 @@ impl Failure {
             may_be_billed: false,
             advice: None,
             refusal: None,
+            sent_before: false,
         }
     }
 

@@ -39,6 +39,7 @@ impl Record {
             request_id: settlement.request_id.clone(),
             failure: settlement.error_class.as_deref().map(|class| failure(class, settlement)),
             stopped: settlement.stopped.as_deref().and_then(stop),
+            refused: false,
             clipped_from: self.call.clipped_from,
             earlier: Vec::new(),
             alerts: Vec::new(),

@@ -3,6 +3,7 @@
 use super::budget::{Origin, Refusal, Refused, Standing, Why};
 use super::failure::{ErrorClass, Failure};
 use super::instant::utc;
+use super::money::Usd;
 use super::window::Window;
 
 impl Refusal {
@@ -58,6 +59,12 @@ impl Refused {
             Origin::Ledger | Origin::File(_) => format!("budget {} ({})", budget.name, budget.account.scope.words()),
         };
         format!("{subject}: {}; {why}", self.standing.words())
+    }
+
+    /// The same of a soft budget, which refuses nothing.
+    #[must_use]
+    pub fn passed_by(&self, needed: Option<Usd>) -> String {
+        format!("{}; sent all the same: the budget is soft", self.words(needed.map(|needed| needed.to_string())))
     }
 
     fn help(&self, refusal: &Refusal, now_ms: i64) -> String {

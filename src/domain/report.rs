@@ -29,11 +29,13 @@ pub struct CallReport {
     pub failure: Option<Failure>,
     /// The user or the reader stopped it.
     pub stopped: Option<Stop>,
+    /// The last attempt was refused before it was sent: only those before it were made, and stand in the books.
+    pub refused: bool,
     /// The output cap that was asked for, in tokens, where a budget lowered it.
     pub clipped_from: Option<u64>,
     /// Attempts before this one, oldest first.
     pub earlier: Vec<Earlier>,
-    /// Budgets that reached a percent at which they warn.
+    /// Budgets that reached a percent at which they warn, with the last attempt.
     pub alerts: Vec<Alert>,
     /// The call was made and its settlement could not be booked.
     pub unbooked: Option<Failure>,
@@ -56,11 +58,23 @@ impl CallReport {
             request_id: None,
             failure: None,
             stopped: None,
+            refused: false,
             clipped_from: None,
             earlier: Vec::new(),
             alerts: Vec::new(),
             unbooked: None,
         }
+    }
+
+    /// What every attempt that was made cost, oldest first.
+    pub fn bills(&self) -> impl Iterator<Item = &Bill> {
+        let last = (!self.refused).then_some(&self.bill);
+        self.earlier.iter().map(|earlier| &earlier.bill).chain(last)
+    }
+
+    /// The budgets that reached a percent at which they warn, with any of its attempts.
+    pub fn all_alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.earlier.iter().flat_map(|earlier| &earlier.alerts).chain(&self.alerts)
     }
 }
 
@@ -86,6 +100,8 @@ pub struct Earlier {
     pub total_ms: u64,
     /// How long was waited after it.
     pub waited_ms: u64,
+    /// Budgets that reached a percent at which they warn, with it.
+    pub alerts: Vec<Alert>,
 }
 
 impl Earlier {
@@ -101,6 +117,7 @@ impl Earlier {
             bill: report.bill,
             total_ms: report.timing.total_ms,
             waited_ms,
+            alerts: report.alerts,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::accounts::{self, Known, Met, Sums};
 use super::error::LedgerError;
 use super::owner::Owner;
 use super::{Ledger, books, spill, terms};
+use crate::domain::bill::Quote;
 use crate::domain::budget::{
     Account, Alert, Budget, Claim, OnUnknownPrice, Origin, Purse, Refusal, Refused, Scope, Standing, Why,
 };
@@ -35,6 +36,7 @@ pub struct Reservation {
     pub(super) call: Box<NewCall>,
     pub(super) watched: Vec<Watched>,
     admitted: Vec<Standing>,
+    passed: Vec<Refused>,
     warning: Option<String>,
     cap: Option<u64>,
 }
@@ -57,6 +59,12 @@ impl Reservation {
     #[must_use]
     pub fn admitted(&self) -> &[Standing] {
         &self.admitted
+    }
+
+    /// The soft budgets that it does not fit, as they stood before it, each with what would have refused it.
+    #[must_use]
+    pub fn passed(&self) -> &[Refused] {
+        &self.passed
     }
 
     /// What is booked as the most that the call can cost.
@@ -154,12 +162,13 @@ fn admit(
         booked = Cow::Owned(NewCall { ceiling, clipped_from, ..call.clone() });
     }
     let seq = books::add_call(books, &accounts, &booked, opened_ms, owner)?;
+    let passed = passed(&standings, ceiling, claim.quote.priced);
     let behind = opened_ms.saturating_sub(now_ms);
     let warning = (behind > CLOCK_SLACK_MS).then(|| {
         format!("the clock is {} s behind the latest call in the ledger: that one's time is booked", behind / 1000)
     });
     let call = Box::new(spill::small(&booked));
-    Ok(Admission::Granted(Reservation { seq, opened_ms, call, watched, admitted: standings, warning, cap }))
+    Ok(Admission::Granted(Reservation { seq, opened_ms, call, watched, admitted: standings, passed, warning, cap }))
 }
 
 /// What the books say of a budget in the period around `at_ms`.
@@ -194,7 +203,8 @@ enum Verdict {
 /// The whole set at once: two calls that were asked budget by budget could each hold what the other needs.
 fn judged(standings: &[Standing], claim: &Claim<'_>) -> Verdict {
     let hard = || standings.iter().filter(|standing| standing.budget.hard);
-    let mut refusing: Vec<&Standing> = hard().filter(|standing| why(standing, claim).is_some()).collect();
+    let Quote { ceiling, priced, .. } = *claim.quote;
+    let mut refusing: Vec<&Standing> = hard().filter(|standing| why(standing, ceiling, priced).is_some()).collect();
     if refusing.is_empty() {
         return Verdict::Fits;
     }
@@ -210,7 +220,7 @@ fn judged(standings: &[Standing], claim: &Claim<'_>) -> Verdict {
     }
     refusing.sort_by_key(|standing| left(standing));
     let by = refusing.into_iter().filter_map(|standing| {
-        let why = why(standing, claim)?;
+        let why = why(standing, ceiling, priced)?;
         Some(Refused { standing: standing.clone(), why })
     });
     Verdict::Refused(Refusal {
@@ -221,10 +231,17 @@ fn judged(standings: &[Standing], claim: &Claim<'_>) -> Verdict {
     })
 }
 
-/// Why a hard budget does not admit a call; `None`: it does.
-fn why(standing: &Standing, claim: &Claim<'_>) -> Option<Why> {
+/// The soft budgets that a call of this ceiling does not fit. One that costs nothing passes none.
+fn passed(standings: &[Standing], ceiling: Option<Usd>, priced: bool) -> Vec<Refused> {
+    let soft = standings.iter().filter(|standing| !standing.budget.hard && ceiling != Some(Usd::default()));
+    soft.filter_map(|standing| Some(Refused { why: why(standing, ceiling, priced)?, standing: standing.clone() }))
+        .collect()
+}
+
+/// Why a budget does not admit a call of this ceiling; `None`: it does.
+fn why(standing: &Standing, ceiling: Option<Usd>, priced: bool) -> Option<Why> {
     let budget = &standing.budget;
-    let counts = match (claim.quote.ceiling, claim.quote.priced, budget.on_unknown_price) {
+    let counts = match (ceiling, priced, budget.on_unknown_price) {
         (Some(ceiling), _, _) => ceiling,
         (None, true, _) if !budget.allow_unbounded => return Some(Why::Unbounded),
         (None, false, OnUnknownPrice::Deny) => return Some(Why::Unpriced),
@@ -318,8 +335,7 @@ pub(super) fn alerts(
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, Budget, purse};
-    use crate::domain::bill::Quote;
+    use super::{Admission, Budget, Quote, purse};
     use crate::domain::budget::{Claim, Purse};
     use crate::domain::money::Usd;
     use crate::domain::record::NewCall;

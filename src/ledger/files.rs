@@ -168,7 +168,25 @@ pub(super) fn is_remote(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|about| REMOTE.contains(&(about.f_type as u32)))
 }
 
-#[cfg(not(target_os = "linux"))]
+/// What is not stored locally, FUSE among it.
+#[cfg(target_os = "macos")]
+pub(super) fn is_remote(path: &Path) -> bool {
+    // `MNT_LOCAL` of Apple's sys/mount.h, from the crate libc, read 2026-11-23.
+    const LOCAL: u32 = 0x1000;
+    rustix::fs::statfs(path).is_ok_and(|about| about.f_flags & LOCAL == 0)
+}
+
+/// A share, or a drive that stands for one: a path is resolved before it is asked for here, and then names the share
+/// (docs.rs/simple-unc, read 2026-11-23).
+#[cfg(windows)]
+pub(super) fn is_remote(path: &Path) -> bool {
+    use std::path::{Component, Prefix};
+    let Some(Component::Prefix(prefix)) = path.components().next() else { return false };
+    matches!(prefix.kind(), Prefix::UNC(..) | Prefix::VerbatimUNC(..))
+}
+
+/// Elsewhere nobody can say.
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 pub(super) fn is_remote(_: &Path) -> bool {
     false
 }
@@ -195,5 +213,24 @@ mod tests {
         let link = folder.join("link.db");
         symlink(&file, &link).expect("linked");
         assert!(matches!(make_file(&link), Err(LedgerError::NotAFile { .. })));
+    }
+}
+
+#[cfg(all(test, windows))]
+mod shares {
+    use std::path::Path;
+
+    use super::is_remote;
+
+    #[test]
+    fn a_share_is_remote_and_a_drive_is_not() {
+        for (path, remote) in [
+            (r"\\server\share\ledger.db", true),
+            (r"\\?\UNC\server\share\ledger.db", true),
+            (r"\\?\C:\llmx\ledger.db", false),
+            (r"C:\llmx\ledger.db", false),
+        ] {
+            assert_eq!(is_remote(Path::new(path)), remote, "{path}");
+        }
     }
 }

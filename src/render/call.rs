@@ -26,7 +26,7 @@ pub fn object(report: &CallReport) -> Value {
         .collect();
     json!({
         "schema": 1,
-        "id": report.id,
+        "id": (!report.refused).then_some(&report.id),
         "group": report.group,
         "session": report.session,
         "provider": report.name.provider,
@@ -62,7 +62,7 @@ pub fn object(report: &CallReport) -> Value {
             "attempts": report.timing.attempts,
         },
         "earlier": report.earlier.iter().map(earlier).collect::<Vec<_>>(),
-        "alerts": report.alerts.iter().map(budget::alerted).collect::<Vec<_>>(),
+        "alerts": report.all_alerts().map(budget::alerted).collect::<Vec<_>>(),
         "ignored": answer.ignored,
         "notes": notes(report),
         "error": report.failure.as_ref().map(error),
@@ -87,6 +87,9 @@ fn earlier(attempt: &Earlier) -> Value {
         "error": error(&attempt.failure),
     })
 }
+
+/// What is said once, where calls that are made together have no retry left.
+pub const NO_MORE_RETRIES: &str = "too many calls of this command failed: what fails now is not asked again";
 
 /// A failure in a few words: its class and status.
 #[must_use]
@@ -174,6 +177,7 @@ pub fn error(failure: &Failure) -> Value {
     });
     if let (Some(refusal), Value::Object(map)) = (&failure.refusal, &mut object) {
         map.extend(budget::refused(refusal));
+        map.insert("request_sent".into(), failure.sent_before.into());
     }
     object
 }

@@ -113,7 +113,7 @@ impl Llmx {
         }
         let out = pieces(child.stdout.take().expect("piped"));
         let err = pieces(child.stderr.take().expect("piped"));
-        Running { child, out, err, seen: Vec::new(), folder: self.folder }
+        Running { child, out, err, seen: Vec::new(), said: Vec::new(), folder: self.folder }
     }
 }
 
@@ -154,18 +154,19 @@ pub struct Running {
     out: Receiver<Vec<u8>>,
     err: Receiver<Vec<u8>>,
     seen: Vec<u8>,
+    said: Vec<u8>,
     folder: tempfile::TempDir,
 }
 
 impl Running {
     /// Waits until standard output has brought this text.
     pub fn await_out(&mut self, text: &str) {
-        while !String::from_utf8_lossy(&self.seen).contains(text) {
-            match self.out.recv_timeout(PATIENCE) {
-                Ok(piece) => self.seen.extend(piece),
-                Err(_) => panic!("\"{text}\" never came; what came: {}", String::from_utf8_lossy(&self.seen)),
-            }
-        }
+        await_text(&self.out, &mut self.seen, text);
+    }
+
+    /// Waits until standard error has brought this text.
+    pub fn await_err(&mut self, text: &str) {
+        await_text(&self.err, &mut self.said, text);
     }
 
     #[cfg(unix)]
@@ -184,7 +185,9 @@ impl Running {
         let mut out = std::mem::take(&mut self.seen);
         let (rest, ended) = drain(&self.out);
         out.extend(rest);
-        let (err, ended_too) = drain(&self.err);
+        let mut err = std::mem::take(&mut self.said);
+        let (rest, ended_too) = drain(&self.err);
+        err.extend(rest);
         if !(ended && ended_too) {
             let _ = self.child.kill();
         }
@@ -202,6 +205,16 @@ impl Running {
         assert!(!done.text_lossy().contains(CANARY) && !done.err.contains(CANARY), "a key is shown: {done:?}");
         assert!(!done.err.contains("panicked"), "{}", done.err);
         done
+    }
+}
+
+/// Waits until a stream has brought this text; what it brings is added to what was seen of it.
+fn await_text(stream: &Receiver<Vec<u8>>, seen: &mut Vec<u8>, text: &str) {
+    while !String::from_utf8_lossy(seen).contains(text) {
+        match stream.recv_timeout(PATIENCE) {
+            Ok(piece) => seen.extend(piece),
+            Err(_) => panic!("\"{text}\" never came; what came: {}", String::from_utf8_lossy(seen)),
+        }
     }
 }
 

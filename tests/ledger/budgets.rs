@@ -431,6 +431,33 @@ fn hard_budgets_count_the_most_and_soft_ones_the_estimate() {
 }
 
 #[test]
+fn a_soft_budget_that_is_not_kept_says_what_would_have_refused_the_call() {
+    let Books { mut ledger, folder: _kept } = books();
+    let soft = Budget { hard: false, ..budget("soft", 10) };
+    let lenient = Budget {
+        allow_unbounded: true,
+        on_unknown_price: OnUnknownPrice::Allow,
+        ..Budget { hard: false, ..budget("lenient", 10) }
+    };
+    let both = [soft, lenient, budget("hard", 1_000)];
+    let passed = |ledger: &mut Ledger, id: &str, quote: &Quote| -> Vec<(String, Why, i64)> {
+        let budgets = if quote.ceiling.is_some() { &both[..] } else { &both[..2] };
+        let reservation = granted(ledger.admit(&call(id), &claim(budgets, quote), NOON).expect("answered"));
+        let of = |refused: &llmx::domain::budget::Refused| {
+            (refused.standing.budget.name.clone(), refused.why, refused.standing.used().picos)
+        };
+        reservation.passed().iter().map(of).collect()
+    };
+    assert_eq!(passed(&mut ledger, "a", &quote(10)), []);
+    let not_again = [("soft".to_owned(), Why::DoesNotFit, 10), ("lenient".to_owned(), Why::DoesNotFit, 10)];
+    assert_eq!(passed(&mut ledger, "b", &quote(1)), not_again);
+    assert_eq!(passed(&mut ledger, "c", &quote(0)), []);
+    let unknown = |why: Why| [("soft".to_owned(), why, 11), ("lenient".to_owned(), Why::DoesNotFit, 11)];
+    assert_eq!(passed(&mut ledger, "d", &unpriced()), unknown(Why::Unpriced));
+    assert_eq!(passed(&mut ledger, "e", &unbounded()), unknown(Why::Unbounded));
+}
+
+#[test]
 fn a_soft_budget_refuses_nothing() {
     let Books { mut ledger, folder: _kept } = books();
     let soft = [Budget { hard: false, ..budget("soft", 5) }];

@@ -154,7 +154,7 @@ async fn cascade(
             let is_last = at + 1 == targets.len();
             let call = Call { earlier: earlier.clone(), ..calling.call(std::slice::from_ref(target), request, None) };
             let stopping = Box::pin(signals::told(stopped.clone()));
-            let report = match is_last {
+            let mut report = match is_last {
                 true => return call.run(&mut |news| screen.show(news), stopping).await,
                 false => {
                     let mut aside = |news: News<'_>| matches!(news, News::Events(_)) || screen.show(news);
@@ -172,6 +172,7 @@ async fn cascade(
             };
             let failure = failed.unwrap_or_else(|| Failure::new(ErrorClass::Protocol, why));
             screen.show(News::Instead { failure: &failure, from: target.name, to: targets[at + 1].name });
+            earlier = std::mem::take(&mut report.earlier);
             earlier.push(Earlier::of(CallReport { failure: Some(failure), ..report }, Duration::ZERO));
         }
         Err(Failure::new(ErrorClass::Config, "a cascade without models"))

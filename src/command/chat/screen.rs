@@ -37,6 +37,8 @@ pub struct Screen<'a> {
     thinking: bool,
     /// What cannot be said in the middle of a line.
     later: Vec<String>,
+    /// What was said of soft budgets: a retry says the same again.
+    passed: Vec<String>,
     began: bool,
     fault: Option<WriteError>,
 }
@@ -60,6 +62,7 @@ impl<'a> Screen<'a> {
             at_line_start: true,
             thinking: false,
             later: Vec::new(),
+            passed: Vec::new(),
             began: false,
             fault: None,
         }
@@ -69,6 +72,14 @@ impl<'a> Screen<'a> {
     pub fn show(&mut self, news: News<'_>) -> bool {
         if let News::Events(events) = news {
             return self.events(events);
+        }
+        if let News::Passed { said, .. } = news {
+            let said = said.to_owned();
+            if self.passed.contains(&said) {
+                return true;
+            }
+            self.passed.push(said.clone());
+            return self.events(&[ChatEvent::Note(said)]);
         }
         if let Some(sentence) = told(&news) {
             self.say(&sentence);
@@ -312,12 +323,12 @@ impl<'a> Screen<'a> {
             let _ = self.terminal.note(&format!("{}\n", call::failure(None, failure)));
         }
         if !self.args.global.quiet {
-            for alert in &report.alerts {
+            for alert in report.all_alerts() {
                 self.tell(&budget::alert(alert));
             }
         }
         let wanted = self.args.usage || (self.terminal.err.terminal && !self.args.json && !self.args.jsonl);
-        if wanted && !self.args.global.is_verbose() && !self.args.global.quiet {
+        if wanted && !report.refused && !self.args.global.is_verbose() && !self.args.global.quiet {
             let _ = self.terminal.note(&format!("{}\n", call::usage_line(report)));
         }
         if self.args.global.is_verbose() {
@@ -348,13 +359,14 @@ fn stopped(report: &CallReport) -> &'static str {
 /// What is said of a call that goes on.
 fn told(news: &News<'_>) -> Option<String> {
     Some(match news {
-        News::Events(_) => return None,
+        News::Events(_) | News::Passed { .. } => return None,
         News::Clipped { from, to } => {
             format!("a budget leaves room for an answer of {to} tokens: the cap was lowered from {from}")
         }
         News::Again { failure, wait, attempt } => {
             format!("{}; again in {}: attempt {attempt}", call::short(failure), call::seconds(*wait))
         }
+        News::NoMoreRetries => call::NO_MORE_RETRIES.to_owned(),
         News::Instead { failure, from, to } => format!("{from}: {}; asking {to} instead", call::short(failure)),
     })
 }

@@ -14,7 +14,7 @@ use crate::command::compare::lanes::Contender;
 use crate::command::compare::live::{Job, Watcher};
 use crate::domain::bill::Outcome;
 use crate::domain::chat::ChatRequest;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::report::{CallReport, Stop};
 
 /// Between two frames of the live screen.
@@ -134,7 +134,10 @@ pub async fn fan(plan: &Plan<'_>, watcher: &RefCell<Watcher<'_>>, stopped: impl 
                 let Some(mut done) = done else { break };
                 busy.retain(|lane| *lane != done.job.lane);
                 match (&done.result, &refused) {
-                    (Err(failure), None) if plan.all_or_nothing && done.job.round == 0 => {
+                    // A model without quota was asked before: others are being answered.
+                    (Err(failure), None)
+                        if plan.all_or_nothing && done.job.round == 0 && failure.class != ErrorClass::Quota =>
+                    {
                         refused = Some((done.job.lane, failure.clone()));
                         // They are reserved and not sent: the reservations are settled at nothing.
                         stop.send_replace(Some(Stop::Interrupt));

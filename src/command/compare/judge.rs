@@ -1,6 +1,7 @@
 //! `--judge MODEL --criteria TEXT`: a model that sees no names says which of two answers is better, each pair in both
 //! orders.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::task::Poll;
@@ -8,13 +9,15 @@ use std::task::Poll;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Value, json};
 
-use crate::call::{Caller, Stopping, Target};
+use crate::call::{Caller, News, Stopping, Target};
 use crate::command::calling::Calling;
 use crate::domain::bill::Bill;
+use crate::domain::budget::Budget;
 use crate::domain::chat::{ChatRequest, Message, Part, Role, Schema, Settings};
 use crate::domain::comparison::{Comparison, Judgement, Lane, Run, Score, Spend};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::report::CallReport;
+use crate::render::budget;
 
 /// The tag with which the judge's calls are booked.
 pub const TAG: &str = "judge";
@@ -255,21 +258,27 @@ pub async fn judge(
     let duels = pairs(comparison);
     let mut caller: Caller = calling.caller.clone();
     caller.tags.insert(TAG.to_owned(), "yes".to_owned());
-    let ended = std::cell::RefCell::new(None);
+    let (ended, passed) = (RefCell::new(None), Passed::default());
+    let ends = (stop, &ended);
     let jobs =
-        duels.iter().map(|duel| heard(calling, &caller, target, duel, (criteria, &comparison.group), stop, &ended));
+        duels.iter().map(|duel| heard(calling, &caller, target, duel, (criteria, &comparison.group), ends, &passed));
     let heard = at_most(at_once, jobs).await;
     let verdicts: Vec<Option<Winner>> = heard.iter().map(|(winner, _)| *winner).collect();
     let reports = || heard.iter().flat_map(|(_, reports)| reports);
-    let bills: Vec<&Bill> =
-        reports().flat_map(|report| report.earlier.iter().map(|earlier| &earlier.bill).chain([&report.bill])).collect();
+    let bills: Vec<&Bill> = reports().flat_map(CallReport::bills).collect();
     let mut judgement = tally(comparison, criteria, &target.name.to_string(), &duels, &verdicts, &bills);
     let failures: BTreeSet<String> =
         reports().filter_map(|report| report.failure.as_ref()).map(ToString::to_string).collect();
     judgement.notes.extend(failures.into_iter().map(|failure| format!("the judge failed: {failure}")));
+    let alerts: BTreeSet<String> = reports().flat_map(CallReport::all_alerts).map(budget::alert).collect();
+    judgement.notes.extend(alerts);
+    judgement.notes.extend(passed.into_inner().into_iter().map(|(_, said)| format!("the judge: {said}")));
     judgement.notes.extend(ended.into_inner());
     Ok(judgement)
 }
+
+/// The soft budgets that calls of the judge do not fit, each with the first sentence of that.
+type Passed = RefCell<Vec<(Budget, String)>>;
 
 /// The verdict on one duel, and the calls that it took. `ended`: why no further call may begin.
 async fn heard(
@@ -278,8 +287,8 @@ async fn heard(
     target: Target<'_>,
     duel: &Duel,
     (criteria, group): (&str, &str),
-    stop: &dyn Fn() -> Stopping<'static>,
-    ended: &std::cell::RefCell<Option<String>>,
+    (stop, ended): (&dyn Fn() -> Stopping<'static>, &RefCell<Option<String>>),
+    passed: &Passed,
 ) -> (Option<Winner>, Vec<CallReport>) {
     let mut reports = Vec::new();
     for _ in 0..2 {
@@ -296,11 +305,22 @@ async fn heard(
         let targets = [target];
         let mut call = calling.call(&targets, &request, Some(group));
         call.caller = caller;
-        match call.run(&mut |_| true, stop()).await {
+        let mut show = |news: News<'_>| {
+            if let News::Passed { budget, said } = news
+                && passed.borrow().iter().all(|(known, _)| known != budget)
+            {
+                passed.borrow_mut().push((budget.clone(), said.to_owned()));
+            }
+            true
+        };
+        match call.run(&mut show, stop()).await {
             Err(failure) => {
                 ended.replace(Some(format!("judging ended early: {failure}")));
             }
             Ok(report) => {
+                if let Some(failure) = report.failure.as_ref().filter(|_| report.refused) {
+                    ended.replace(Some(format!("judging ended early: {failure}")));
+                }
                 let failed = report.failure.is_some();
                 if report.stopped.is_some() {
                     ended.replace(Some("judging was stopped".to_owned()));

@@ -1,5 +1,7 @@
 //! What is shown while the answers come, and what is kept to be said afterwards.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 use crate::call::{self, News, Target};
@@ -7,6 +9,7 @@ use crate::command::calling::Calling;
 use crate::command::compare::lanes::Contender;
 use crate::command::outside::{env, now_ms};
 use crate::domain::bill::Outcome;
+use crate::domain::budget::Budget;
 use crate::domain::chat::{ChatEvent, ChatRequest};
 use crate::domain::failure::Failure;
 use crate::domain::model::ModelName;
@@ -36,6 +39,7 @@ pub struct Watcher<'a> {
     contenders: &'a [Contender],
     /// Draws while the answers come; else there is a line that says how far it is.
     draws: bool,
+    quiet: bool,
     /// No wider, where the user says so.
     columns: Option<usize>,
     state: LiveState,
@@ -47,6 +51,12 @@ pub struct Watcher<'a> {
     spent: Usd,
     several: bool,
     notes: Vec<String>,
+    /// The soft budgets of which it was said that a call does not fit them.
+    passed: Vec<Budget>,
+    /// The lanes of which it was said that a budget leaves them out.
+    dropped: BTreeSet<usize>,
+    /// It was said that no retry is left.
+    exhausted: bool,
 }
 
 /// What has come of one call, for its head.
@@ -70,7 +80,7 @@ struct Priced {
 }
 
 impl<'a> Watcher<'a> {
-    /// `draws`: a person looks, and nothing else is to stand on standard output before the end.
+    /// `draws`: a person looks, and nothing else is to stand on standard output before the end; `quiet`: no remarks either.
     #[must_use]
     pub fn new(
         terminal: &'a mut Terminal,
@@ -78,7 +88,7 @@ impl<'a> Watcher<'a> {
         contenders: &'a [Contender],
         requests: &'a [ChatRequest],
         all: usize,
-        draws: bool,
+        (draws, quiet): (bool, bool),
     ) -> Watcher<'a> {
         let lane = |contender: &Contender| LiveLane {
             label: contender.label.clone(),
@@ -92,6 +102,7 @@ impl<'a> Watcher<'a> {
         let columns = env("COLUMNS").and_then(|columns| columns.trim().parse().ok()).filter(|count| *count > 0);
         let watcher = Watcher {
             draws: draws && terminal.draws(),
+            quiet,
             terminal,
             prices: &calling.prices,
             requests,
@@ -106,6 +117,9 @@ impl<'a> Watcher<'a> {
             spent: Usd::default(),
             several: all > contenders.len(),
             notes: Vec::new(),
+            passed: Vec::new(),
+            dropped: BTreeSet::new(),
+            exhausted: false,
         };
         watcher.with_status()
     }
@@ -161,6 +175,18 @@ impl<'a> Watcher<'a> {
                     &format!("a budget leaves room for {to} tokens of an answer: the cap was lowered from {from}"),
                 );
             }
+            News::Passed { budget, said } => {
+                // Every call of a comparison may pass it: one sentence is enough.
+                if !self.passed.contains(budget) {
+                    self.passed.push((*budget).clone());
+                    self.say(format!("{}: {said}", self.contenders[lane].label));
+                }
+            }
+            News::NoMoreRetries => {
+                if !std::mem::replace(&mut self.exhausted, true) {
+                    self.say(told_call::NO_MORE_RETRIES.to_owned());
+                }
+            }
             News::Again { failure, wait, .. } => {
                 let again_ms = now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
                 self.again(lane, why(failure), again_ms);
@@ -213,6 +239,16 @@ impl<'a> Watcher<'a> {
         count.is_new = true;
     }
 
+    /// Says something at once, or afterwards where the screen is taken.
+    fn say(&mut self, said: String) {
+        if self.before.is_some() {
+            self.notes.push(said);
+        } else if !self.quiet {
+            let _ = self.terminal.note(&format!("llmx: {said}\n"));
+            self.status();
+        }
+    }
+
     fn note(&mut self, lane: usize, said: &str) {
         let note = format!("{}: {said}", self.contenders[lane].label);
         if !self.notes.contains(&note) {
@@ -223,6 +259,13 @@ impl<'a> Watcher<'a> {
     /// A call has ended.
     pub fn ended(&mut self, job: Job, result: &Result<CallReport, Failure>) {
         self.ended += 1;
+        if let Err(failure) = result
+            && let Some(refusal) = failure.refusal.as_ref().filter(|_| self.dropped.insert(job.lane))
+        {
+            let why: Vec<String> =
+                refusal.by.iter().map(|by| by.words(refusal.needed.map(|needed| needed.to_string()))).collect();
+            self.say(format!("{} is not asked: {}", self.contenders[job.lane].label, why.join("; ")));
+        }
         let amount = result.as_ref().ok().and_then(|report| report.bill.total);
         self.spent = self.spent.checked_add(amount.unwrap_or_default()).unwrap_or(self.spent);
         self.status();

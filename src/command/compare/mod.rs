@@ -105,7 +105,7 @@ async fn compared(args: &CompareArgs, terminal: &mut Terminal) -> Result<u8, Fai
         return estimated(args, &contenders, &asked, terminal);
     }
     let judging = args.judge.as_deref().map(|judge| judging(judge, args, &desk)).transpose()?;
-    let calling = Calling::open(&desk, "compare", &args.call, &args.global, terminal)?;
+    let calling = Calling::open(&desk, "compare", &args.call, &args.global, terminal)?.counting_retries();
     let opened = contenders.iter().filter_map(|contender| contender.opened.as_ref().ok());
     for provider in opened.chain(judging.iter().map(|(_, provider)| provider)) {
         calling::announce(&args.global, provider, terminal);
@@ -136,8 +136,8 @@ async fn compared(args: &CompareArgs, terminal: &mut Terminal) -> Result<u8, Fai
         per_provider: count(args.per_provider),
         all_or_nothing: args.all_or_nothing,
     };
-    let draws = !args.json && !asked.is_matrix;
-    let watcher = RefCell::new(Watcher::new(terminal, &calling, &contenders, &asked.requests, plan.jobs.len(), draws));
+    let faces = (!args.json && !asked.is_matrix, args.global.quiet);
+    let watcher = RefCell::new(Watcher::new(terminal, &calling, &contenders, &asked.requests, plan.jobs.len(), faces));
     let mut signal = pin!(signals::stopped());
     let fanned = fan::fan(&plan, &watcher, signal.as_mut()).await;
     notes.extend(watcher.into_inner().close());
@@ -416,7 +416,7 @@ fn show(
         }
     }
     let alerts = comparison.lanes.iter().flat_map(|lane| &lane.runs).filter_map(Run::report);
-    let alerts: BTreeSet<String> = alerts.flat_map(|report| &report.alerts).map(budget::alert).collect();
+    let alerts: BTreeSet<String> = alerts.flat_map(CallReport::all_alerts).map(budget::alert).collect();
     for alert in alerts.iter().filter(|_| !args.global.quiet) {
         let _ = terminal.note(&format!("llmx: {alert}\n"));
     }

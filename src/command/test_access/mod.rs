@@ -122,6 +122,7 @@ async fn round(
         gate: Gate::new(args.concurrency, args.max_cost),
         stop: stop.clone(),
         group: uuid::Uuid::now_v7().to_string(),
+        passed: RefCell::default(),
     };
     let opened: Vec<Opened> = cells.iter().map(|cell| bench.open(cell.clone())).collect();
     warn(&bench, select::not_honoured(args, &cells).into_iter().chain(opened.iter().flat_map(Opened::warnings)));

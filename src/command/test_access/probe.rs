@@ -7,11 +7,12 @@ use tokio::sync::watch;
 use super::args::TestAccessArgs;
 use super::select::Cell;
 use super::together::{Gate, together};
-use crate::call::{Call, Guard, Target};
+use crate::call::{Call, Guard, News, Target};
 use crate::command::calling::Calling;
 use crate::command::desk::Desk;
 use crate::domain::access::{Access, AccessClass, Facts, Probed, judge, unasked};
-use crate::domain::bill::Quote;
+use crate::domain::bill::{Bill, Quote};
+use crate::domain::budget::Budget;
 use crate::domain::chat::{ChatRequest, Message, Part, Role, Settings};
 use crate::domain::failure::{ErrorClass, Failure};
 use crate::domain::model::ModelName;
@@ -20,6 +21,7 @@ use crate::domain::report::{CallReport, Stop};
 use crate::provider::catalog::{Auth, Row};
 use crate::provider::listing::{self, Listing};
 use crate::provider::{Choice, Provider, access, models};
+use crate::render::budget;
 use crate::render::terminal::Terminal;
 use crate::wire::contract::Dialect;
 
@@ -44,6 +46,8 @@ pub struct Bench<'a> {
     pub stop: watch::Receiver<Option<Stop>>,
     /// The id that the calls of this round share.
     pub group: String,
+    /// The soft budgets of which it was said that a probe does not fit them.
+    pub passed: RefCell<Vec<Budget>>,
 }
 
 /// A cell with what is known of it before anything is sent.
@@ -136,13 +140,31 @@ impl Bench<'_> {
                 _ => std::future::pending().await,
             }
         });
-        match call.run(&mut |_| true, stopping).await {
+        let mut show = |news: News<'_>| {
+            if let News::Passed { budget, said } = news
+                && !self.passed.borrow().contains(budget)
+            {
+                self.passed.borrow_mut().push(budget.clone());
+                self.say(&format!("{}: {said}", opened.cell.name));
+            }
+            true
+        };
+        match call.run(&mut show, stopping).await {
             Err(failure) => failed(&opened, failure),
             Ok(report) => {
+                report.all_alerts().for_each(|alert| self.say(&budget::alert(alert)));
                 // A charge that nobody knows counts as the most that it can be.
-                pass.pay(report.bill.at_most.or(report.bill.total).unwrap_or(ceiling));
+                let most = |bill: &Bill| bill.at_most.or(bill.total).unwrap_or(ceiling).picos;
+                pass.pay(Usd::from_picos(report.bills().map(most).fold(0, i64::saturating_add)));
                 answered(&opened, report)
             }
+        }
+    }
+
+    /// A sentence for standard error.
+    fn say(&self, said: &str) {
+        if !self.args.global.quiet {
+            let _ = self.terminal.borrow_mut().note(&format!("llmx: {said}\n"));
         }
     }
 
@@ -272,11 +294,12 @@ fn answered(opened: &Opened, report: CallReport) -> Probed {
         (None, Some(_)) => unasked(AccessClass::NotAsked, &facts),
         (failure, _) => judge(failure.as_ref(), &facts),
     };
+    let cost = report.bills().try_fold(Usd::default(), |sum, bill| sum.checked_add(bill.total?));
     Probed {
         region: facts.region,
         first_token_ms: report.timing.first_token_ms,
-        call: Some(report.id),
-        cost: report.bill.total,
+        cost,
+        call: (!report.refused).then_some(report.id),
         failure: report.failure,
         ..told(opened, access)
     }
