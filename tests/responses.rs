@@ -195,8 +195,8 @@ fn tools_of_the_provider_are_named_and_only_real_searches_are_counted() {
     let usage = answer.usage.expect("usage came");
     // Two searches; the third call only opened a page.
     assert_eq!(usage.get(Meter::WebSearch), Some(2));
-    assert_eq!(usage.warnings.len(), 1, "{:?}", usage.warnings);
-    assert!(usage.warnings[0].starts_with("code_interpreter_call (1)"));
+    assert_eq!((usage.warnings.len(), usage.remarks.len()), (0, 1), "{usage:?}");
+    assert!(usage.remarks[0].starts_with("code_interpreter_call (1)"));
 }
 
 #[test]
