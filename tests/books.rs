@@ -330,10 +330,8 @@ mod amounts {
 
     /// A whole stream whose usage comes in these reports, one in each event.
     fn counted(reports: &[Value]) -> Script {
-        let reports: String = reports
-            .iter()
-            .map(|usage| event(&json!({"id": "c1", "model": "gpt-4o-mini-2024-07-18", "choices": [], "usage": usage})))
-            .collect();
+        let reports: String =
+            reports.iter().map(|usage| event(&json!({"id": "c1", "choices": [], "usage": usage}))).collect();
         Script::stream(format!("{}{}{reports}{DONE}", says(TEXT), stops()))
     }
 
@@ -369,6 +367,17 @@ mod amounts {
         let [usd, most] = ["usd", "at_most_usd"].map(|key| call["cost"][key].as_str().expect("known").to_owned());
         let told = format!("llmx: the provider reported no usage; booked is about ${usd}, at most ${most}\n");
         assert_eq!(done.exits(0).err, told);
+    }
+
+    #[test]
+    fn a_free_model_is_free_whatever_it_counts() {
+        let answer = json!({"id": "c1", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": TEXT}}], "usage": {"completion_tokens": 5}});
+        let (server, books) = (Server::new(Script::json(200, answer.to_string())), Books::new());
+        let llmx = Llmx::chat(&["-m", "zai/glm-4.7-flash", "--base-url", &server.url(), "x"]);
+        let (done, call) = booked(&books, &server, books.used_by(llmx.env("ZAI_API_KEY", KEY)));
+        assert_eq!((&call["cost"]["basis"], &call["usage"]["source"]), (&json!("free"), &json!("partial")), "{call}");
+        done.exits(0).says(&["the count of the prompt is missing; the model is free\n"]);
     }
 
     #[test]
@@ -429,6 +438,27 @@ mod amounts {
             assert_eq!((&cost["basis"], &cost["usd"]), (&json!("table"), &json!("0.000021")), "{call}");
             let told = format!("llmx: usage: the stated charge is no amount and is not booked: {charge}\n");
             assert_eq!(done.exits(0).err, told);
+        }
+    }
+
+    #[test]
+    fn a_charge_in_the_head_that_is_no_amount_is_told_as_well() {
+        let answer = json!({"id": "c1", "model": "house-model", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": TEXT}}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}})
+        .to_string();
+        let length = answer.len().to_string();
+        let told = |charge: &str| format!("llmx: usage: the stated charge is no amount and is not booked: {charge}\n");
+        for (charge, told) in [("-1", told("-1")), ("1000000000000", told("1000000000000")), ("None", String::new())] {
+            let headers = [
+                ("content-type", "application/json"),
+                ("content-length", &*length),
+                ("x-litellm-response-cost", charge),
+            ];
+            let (server, books) = (Server::new(Script::head(200, &headers).raw(&answer)), Books::new());
+            let llmx = Llmx::chat(&["-m", "litellm-proxy/house-model", "--base-url", &server.url(), "-S", "x"]);
+            let (done, call) = booked(&books, &server, books.used_by(llmx.env("LITELLM_PROXY_API_KEY", KEY)));
+            assert_eq!((call["cost"]["basis"].as_str(), done.exits(0).err), (Some("unpriced"), told), "{call}");
         }
     }
 
