@@ -328,6 +328,169 @@ mod amounts {
         }
     }
 
+    /// A whole stream whose usage comes in these reports, one in each event.
+    fn counted(reports: &[Value]) -> Script {
+        let reports: String =
+            reports.iter().map(|usage| event(&json!({"id": "c1", "choices": [], "usage": usage}))).collect();
+        Script::stream(format!("{}{}{reports}{DONE}", says(TEXT), stops()))
+    }
+
+    #[test]
+    fn a_usage_that_counts_only_half_is_an_estimate_and_never_free() {
+        // The answer's 24 bytes are taken for 6 tokens where fewer were counted.
+        for (usage, input, missing) in [
+            (json!({"prompt_tokens": 7}), Some(7), "output"),
+            (json!({"prompt_tokens": 7, "completion_tokens": null, "total_tokens": 12}), Some(7), "output"),
+            (json!({"completion_tokens": 5}), None, "prompt"),
+            (json!({"prompt_tokens": 4_294_967_296_u64, "completion_tokens": 5}), None, "/prompt_tokens is no count"),
+        ] {
+            let (server, books) = (Server::new(counted(std::slice::from_ref(&usage))), Books::new());
+            let (done, call) = booked(&books, &server, books.ask(&server, &["x"]));
+            let cost = &call["cost"];
+            let sent = i64::try_from(server.request().body.len()).expect("short");
+            assert_eq!(cost["basis"], "estimated", "{call}");
+            assert_eq!(picos(&cost["usd"]), input.unwrap_or((sent + 3) / 4) * 150_000 + 6 * 600_000, "{usage}: {cost}");
+            assert_eq!(cost["at_most_usd"], call["ceiling_usd"], "{call}");
+            assert_eq!((&call["usage"]["source"], &call["usage"]["raw"]), (&json!("partial"), &usage), "{call}");
+            let (usd, most) = (cost["usd"].as_str().expect("known"), cost["at_most_usd"].as_str().expect("known"));
+            let booked = format!("booked is about ${usd}, at most ${most}\n");
+            let done = done.exits(0).says(&["llmx: the provider's usage is not taken: usage", missing, &booked]);
+            assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+            assert!(call["notes"].to_string().contains(missing), "{call}");
+        }
+    }
+
+    #[test]
+    fn a_usage_that_never_came_is_told_with_what_is_booked_instead() {
+        let (server, books) = (Server::new(counted(&[])), Books::new());
+        let (done, call) = booked(&books, &server, books.ask(&server, &["x"]));
+        let [usd, most] = ["usd", "at_most_usd"].map(|key| call["cost"][key].as_str().expect("known").to_owned());
+        let told = format!("llmx: the provider reported no usage; booked is about ${usd}, at most ${most}\n");
+        assert_eq!(done.exits(0).err, told);
+    }
+
+    #[test]
+    fn a_free_model_is_free_whatever_it_counts() {
+        let answer = json!({"id": "c1", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": TEXT}}], "usage": {"completion_tokens": 5}});
+        let (server, books) = (Server::new(Script::json(200, answer.to_string())), Books::new());
+        let llmx = Llmx::chat(&["-m", "zai/glm-4.7-flash", "--base-url", &server.url(), "x"]);
+        let (done, call) = booked(&books, &server, books.used_by(llmx.env("ZAI_API_KEY", KEY)));
+        assert_eq!((&call["cost"]["basis"], &call["usage"]["source"]), (&json!("free"), &json!("partial")), "{call}");
+        done.exits(0).says(&["the count of the prompt is missing; the model is free\n"]);
+    }
+
+    #[test]
+    fn what_a_later_report_leaves_out_stands_and_what_it_shrinks_is_told() {
+        let first = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12});
+        let half = json!({"prompt_tokens": null, "completion_tokens": 9, "total_tokens": null});
+        let none = json!({"prompt_tokens": null, "completion_tokens": null, "total_tokens": null});
+        let large = json!({"prompt_tokens": 70, "completion_tokens": 50, "total_tokens": 120});
+        // 7 × 150,000 and 600,000 for each token of output.
+        for (reports, picos, told) in [
+            ([&first, &half], 6_450_000, None),
+            ([&first, &none], 4_050_000, None),
+            ([&large, &first], 4_050_000, Some("completion_tokens shrank from 50 to 5; 1 more with -v")),
+        ] {
+            let (server, books) = (Server::new(counted(&reports.map(Value::clone))), Books::new());
+            let (done, call) = booked(&books, &server, books.ask(&server, &["x"]));
+            assert_eq!(
+                (&call["cost"]["basis"], &call["cost"]["at_most_usd"]),
+                (&json!("table"), &Value::Null),
+                "{call}"
+            );
+            assert_eq!((super::picos(&call["cost"]["usd"]), &call["usage"]["source"]), (picos, &json!("reported")));
+            let told = told.map(|told| format!("llmx: usage: {told}\n")).unwrap_or_default();
+            assert_eq!(done.exits(0).err, told);
+        }
+    }
+
+    #[test]
+    fn counts_that_shrink_are_told_at_anthropic_as_well() {
+        let start = json!({"type": "message_start", "message": {"id": "m1", "type": "message", "role": "assistant",
+            "model": "claude-sonnet-4-5", "content": [],
+            "usage": {"input_tokens": 100, "cache_read_input_tokens": 2000, "output_tokens": 1}}});
+        let rest = [
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": TEXT}}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+                "usage": {"input_tokens": 3, "cache_read_input_tokens": 0, "output_tokens": 10}}),
+            json!({"type": "message_stop"}),
+        ];
+        let body: String = std::iter::once(&start).chain(&rest).map(named).collect();
+        let (server, books) = (Server::new(Script::stream(body)), Books::new());
+        let llmx = Llmx::chat(&["-m", "anthropic/claude-sonnet-4-5", "--base-url", &server.url(), "x"]);
+        let (done, call) = booked(&books, &server, books.used_by(llmx.env("ANTHROPIC_API_KEY", KEY)));
+        // 2026-11-22: 3 × $3 + 10 × $15 = $159, for a million (claude.com/pricing).
+        assert_eq!((&call["cost"]["basis"], &call["cost"]["usd"]), (&json!("table"), &json!("0.000159")), "{call}");
+        done.exits(0).says(&["cache_read_input_tokens shrank from 2000 to 0; 1 more with -v"]);
+    }
+
+    #[test]
+    fn a_stated_charge_that_is_no_amount_is_told_and_the_tables_is_booked() {
+        for charge in [json!(1_000_000_000_000_u64), json!(-1)] {
+            let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110, "cost": charge});
+            let (server, books) = (Server::new(counted(&[usage])), Books::new());
+            let llmx = Llmx::chat(&["-m", "openrouter/openai/gpt-4o-mini", "--base-url", &server.url(), "x"]);
+            let (done, call) = booked(&books, &server, books.used_by(llmx.env("OPENROUTER_API_KEY", KEY)));
+            // 100 × $0.15 + 10 × $0.6 = 21, for a million.
+            let cost = &call["cost"];
+            assert_eq!((&cost["basis"], &cost["usd"]), (&json!("table"), &json!("0.000021")), "{call}");
+            let told = format!("llmx: usage: the stated charge is no amount and is not booked: {charge}\n");
+            assert_eq!(done.exits(0).err, told);
+        }
+    }
+
+    #[test]
+    fn a_charge_in_the_head_that_is_no_amount_is_told_as_well() {
+        let answer = json!({"id": "c1", "model": "house-model", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": TEXT}}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}})
+        .to_string();
+        let length = answer.len().to_string();
+        let told = |charge: &str| format!("llmx: usage: the stated charge is no amount and is not booked: {charge}\n");
+        for (charge, told) in [("-1", told("-1")), ("1000000000000", told("1000000000000")), ("None", String::new())] {
+            let headers = [
+                ("content-type", "application/json"),
+                ("content-length", &*length),
+                ("x-litellm-response-cost", charge),
+            ];
+            let (server, books) = (Server::new(Script::head(200, &headers).raw(&answer)), Books::new());
+            let llmx = Llmx::chat(&["-m", "litellm-proxy/house-model", "--base-url", &server.url(), "-S", "x"]);
+            let (done, call) = booked(&books, &server, books.used_by(llmx.env("LITELLM_PROXY_API_KEY", KEY)));
+            assert_eq!((call["cost"]["basis"].as_str(), done.exits(0).err), (Some("unpriced"), told), "{call}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_nobody_can_place_stands_at_its_ceiling_and_a_refusal_at_nothing() {
+        for (error, class, code, is_refusal) in [
+            (
+                json!({"error": {"message": "Internal error encountered.", "type": "internal_error"}}),
+                "protocol",
+                6,
+                false,
+            ),
+            (json!({"error": {"message": "it broke", "code": "upstream_crashed"}}), "protocol", 6, false),
+            (json!({"error": {"message": "bad field", "type": "invalid_request_error"}}), "invalid-request", 1, true),
+            (json!({"error": {"message": "slow down", "type": "rate_limit_exceeded"}}), "rate-limit", 5, true),
+        ] {
+            for script in [Script::json(200, error.to_string()), Script::stream(event(&error))] {
+                let (server, books) = (Server::new(script), Books::new());
+                let (done, call) = booked(&books, &server, books.ask(&server, &["x"]));
+                done.exits(code);
+                if is_refusal {
+                    is_nothing(&call, class);
+                    continue;
+                }
+                let cost = &call["cost"];
+                assert_eq!((&cost["basis"], &call["error"]["class"]), (&json!("ceiling"), &json!(class)), "{call}");
+                assert_eq!([&cost["usd"], &cost["at_most_usd"]], [&call["ceiling_usd"]; 2], "{call}");
+                assert!(picos(&cost["usd"]) > 0, "{call}");
+            }
+        }
+    }
+
     #[test]
     fn an_early_count_is_better_than_an_estimate() {
         let begun: String = [

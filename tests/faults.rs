@@ -1354,7 +1354,9 @@ mod forms {
 }
 
 mod usage {
-    use super::{DONE, ONE, Outcome, Script, Value, chat, chunk, json, says};
+    use super::{
+        DONE, Llmx, ONE, Outcome, Script, Server, Spoken, TEXT, Value, chat, chunk, in_every_dialect, json, says,
+    };
 
     fn reported(usage: &Value) -> Outcome {
         let last = format!("data: {}\n\n", json!({"id": "c1", "choices": [], "usage": usage}));
@@ -1363,7 +1365,8 @@ mod usage {
 
     #[test]
     fn usage_that_cannot_be_is_rejected_and_kept_as_it_came() {
-        for number in ["-5", "11.5", "1e30", "9223372036854775808", "1000000000000000000000000000000"] {
+        let numbers = ["-5", "11.5", "4294967296", "1e30", "9223372036854775808", "1000000000000000000000000000000"];
+        for number in numbers {
             let number: Value = serde_json::from_str(number).expect("a number");
             let usage = json!({"prompt_tokens": number, "completion_tokens": 5, "total_tokens": 12});
             let outcome = reported(&usage);
@@ -1391,6 +1394,61 @@ mod usage {
         outcome.answers(ONE);
         assert_eq!(outcome.object["usage"]["raw"], beyond);
         assert!(outcome.object["notes"].to_string().contains("cached token"), "{}", outcome.object);
+    }
+
+    #[test]
+    fn half_a_usage_is_no_usage_in_any_dialect() {
+        // The counts of the prompt and of the output, as each dialect names them.
+        let named = |api: &str| match api {
+            "chat" => ("\"prompt_tokens\":7", "\"completion_tokens\":5"),
+            "responses" | "messages" | "cohere" => ("\"input_tokens\":7", "\"output_tokens\":5"),
+            "generate-content" => ("\"promptTokenCount\":7", "\"candidatesTokenCount\":5"),
+            "ollama" => ("\"prompt_eval_count\":7", "\"eval_count\":5"),
+            other => panic!("no dialect {other}"),
+        };
+        for (of, missing) in [(0, "prompt"), (1, "output")] {
+            let without = |spoken: &Spoken, body: &str| {
+                let (prompt, output) = named(spoken.api);
+                let count = [prompt, output][of];
+                assert!(body.contains(count), "{}: {body}", spoken.api);
+                // Only a whole name: `eval_count` is also the end of another.
+                body.replace(count, &count.replace(['7', '5'], "null"))
+            };
+            let says = format!("the provider's usage is not taken: usage: the count of the {missing} is missing");
+            in_every_dialect(
+                |spoken| Script::json(200, without(spoken, &spoken.whole)),
+                |_, outcome| _ = outcome.answers(TEXT).is_unconfirmed().says(&[&says]),
+            );
+            in_every_dialect(
+                |spoken| super::open(spoken, without(spoken, &spoken.stream())).end(),
+                |spoken, outcome| {
+                    // The start of a message counts what it has written of it.
+                    let early = "the provider's usage is not taken: the final usage never came";
+                    let says = if spoken.api == "messages" && missing == "output" { early } else { &says };
+                    outcome.answers(TEXT).is_unconfirmed().says(&[says]);
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_odd_about_a_usage_is_one_line_unless_quiet_and_every_line_with_v() {
+        let odd = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 13, "brand_new_tokens": 3});
+        let run = |args: &[&str]| {
+            let last = format!("data: {}\n\n", json!({"id": "c1", "choices": [], "usage": odd}));
+            let server =
+                Server::new(Script::stream(format!("{}{}{last}{DONE}", says(ONE), chunk(&json!({}), Some("stop")))));
+            Llmx::openai(&server, &["x"]).args(args).run().exits(0).err
+        };
+        assert_eq!(run(&[]), "llmx: usage: total 13 is not prompt 7 + completion 5; 1 more with -v\n");
+        assert_eq!(run(&["-q"]), "");
+        let verbose = run(&["-v"]);
+        for told in [
+            "\nllmx: usage: total 13 is not prompt 7 + completion 5\n",
+            "\nllmx: unread usage field /brand_new_tokens\n",
+        ] {
+            assert!(verbose.contains(told) && !verbose.contains("with -v"), "{verbose}");
+        }
     }
 
     #[test]

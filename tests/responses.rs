@@ -195,8 +195,8 @@ fn tools_of_the_provider_are_named_and_only_real_searches_are_counted() {
     let usage = answer.usage.expect("usage came");
     // Two searches; the third call only opened a page.
     assert_eq!(usage.get(Meter::WebSearch), Some(2));
-    assert_eq!(usage.warnings.len(), 1, "{:?}", usage.warnings);
-    assert!(usage.warnings[0].starts_with("code_interpreter_call (1)"));
+    assert_eq!((usage.warnings.len(), usage.remarks.len()), (0, 1), "{usage:?}");
+    assert!(usage.remarks[0].starts_with("code_interpreter_call (1)"));
 }
 
 #[test]
@@ -210,6 +210,10 @@ fn the_providers_own_count_of_searches_wins_where_it_is_larger() {
     assert_eq!(searches(json!({"web_search": {"num_requests": 4}})), Some(4));
     assert_eq!(searches(json!({"web_search": {"num_requests": 0}})), Some(1));
     assert_eq!(searches(Value::Null), Some(1));
+    for none in [json!(-1), json!(2_147_483_649_u64)] {
+        let usage = whole(&body(json!({"web_search": {"num_requests": none}}))).usage.expect("usage came");
+        assert!(!usage.is_final() && usage.warnings[0].starts_with("usage: the searches are no count"), "{usage:?}");
+    }
 }
 
 #[test]

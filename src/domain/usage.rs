@@ -131,7 +131,8 @@ pub struct Usage {
     pub service_tier: Option<String>,
     /// What else the usage object says that decides the price, as words (`speed`, `inference_geo`).
     pub attributes: BTreeMap<String, String>,
-    /// Counts that contradict each other or were not understood, in sentences.
+    /// Counts that contradict each other or were not understood, in sentences. Where the usage is no basis for a bill, the
+    /// first says why.
     pub warnings: Vec<String>,
     /// What is worth a look and no alarm, in sentences: shapes that a provider is known for.
     pub remarks: Vec<String>,

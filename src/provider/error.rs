@@ -537,6 +537,9 @@ mod tests {
         assert_eq!(late(ErrorClass::Overloaded, false), (Repeat::Once, Replace::Always, true));
         assert_eq!(late(ErrorClass::Quota, false), (Repeat::Never, Replace::Always, false));
         assert_eq!(late(ErrorClass::ContextLength, false), (Repeat::Never, Replace::Larger, false));
+        assert_eq!(late(ErrorClass::ContentFilter, false), (Repeat::Never, Replace::IfAsked, false));
+        // Nobody can tell what it is.
+        assert_eq!(late(ErrorClass::Protocol, false), (Repeat::Never, Replace::Never, true));
         for class in ErrorClass::ALL {
             assert_eq!(late(class, true), (Repeat::Never, Replace::Never, true), "{class}");
         }

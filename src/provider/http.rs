@@ -281,7 +281,8 @@ impl Http {
             let words = redactor.api(self.dialect.error(status, &body));
             return Err(redactor.failure(error::refused(words, Some(status), Some(&headers), &caller)));
         }
-        let charge = self.row.quirks.charge_header.as_ref().and_then(|name| charge(response.headers().get(name)?));
+        let stated = self.row.quirks.charge_header.as_ref().and_then(|name| response.headers().get(name));
+        let charge = stated.map_or(Ok(None), charge);
         let (row, model) = (self.row.clone(), self.model.clone());
         let key_origin = caller.key_origin.map(str::to_owned);
         Ok(Arriving {
@@ -556,10 +557,19 @@ async fn error_body(mut response: reqwest::Response, limits: &Limits) -> String 
     String::from_utf8_lossy(&body).into_owned()
 }
 
-/// What a header says that an answer costs, in USD.
-fn charge(stated: &HeaderValue) -> Option<Charge> {
-    let usd = Usd::parse(stated.to_str().ok()?).filter(|usd| usd.picos >= 0)?;
-    Some(Charge { usd, upstream: None })
+/// What a header says that an answer costs, in USD; `None` where it holds no number (`None`).
+///
+/// # Errors
+/// The note that says why it is not booked.
+fn charge(stated: &HeaderValue) -> Result<Option<Charge>, String> {
+    let text = stated.to_str().unwrap_or_default();
+    if !text.contains(|character: char| character.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match Usd::parse(text).filter(|usd| usd.picos >= 0) {
+        Some(usd) => Ok(Some(Charge { usd, upstream: None })),
+        None => Err(format!("usage: the stated charge is no amount and is not booked: {text}")),
+    }
 }
 
 /// An answer on its way over HTTP.
@@ -568,8 +578,8 @@ pub struct Arriving {
     body: Body,
     ignored: Vec<String>,
     request_id: Option<String>,
-    /// What the head says that the answer costs.
-    charge: Option<Charge>,
+    /// What the head says that the answer costs, or why that is not booked.
+    charge: Result<Option<Charge>, String>,
     /// Something of the answer has come.
     began: bool,
     ended: bool,
@@ -662,7 +672,10 @@ impl Arriving {
         };
         for event in &mut out[before..] {
             if let ChatEvent::Usage(usage) = event {
-                usage.charge = usage.charge.take().or_else(|| self.charge.clone());
+                match &self.charge {
+                    Ok(charge) => usage.charge = usage.charge.take().or_else(|| charge.clone()),
+                    Err(note) => usage.warnings.push(note.clone()),
+                }
             }
         }
         if out.len() > before {

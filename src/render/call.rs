@@ -257,6 +257,7 @@ pub fn failure_details(failure: &Failure) -> Option<String> {
 pub fn usage_note(report: &CallReport, all: bool) -> Option<String> {
     let booked = || match (report.bill.basis, report.bill.total) {
         (Basis::Unpriced, _) | (_, None) => "what this call cost is not known".to_owned(),
+        (Basis::Free, Some(_)) => "the model is free".to_owned(),
         (_, Some(_)) => format!("booked is {}", amount(&report.bill)),
     };
     let Some(usage) = &report.answer.usage else {
@@ -264,8 +265,8 @@ pub fn usage_note(report: &CallReport, all: bool) -> Option<String> {
     };
     let told = match usage.warnings.as_slice() {
         [] => None,
-        [only] => Some(only.clone()),
-        [first, more @ ..] => Some(format!("{first}; {} more with -v", more.len())),
+        [first, more @ ..] if !all && !more.is_empty() => Some(format!("{first}; {} more with -v", more.len())),
+        [first, ..] => Some(first.clone()),
     };
     match &report.outcome {
         Outcome::Reported(_) | Outcome::NeverSent => told.filter(|_| !all),

@@ -307,13 +307,15 @@ pub(super) fn usage(raw: &Value) -> Usage {
     let (input, output) = if billed {
         (counts.count("/billed_units/input_tokens"), counts.count("/billed_units/output_tokens"))
     } else {
-        counts.warn("usage: no billed units came; it counts all tokens, which may be more than is billed");
         (counts.count("/tokens/input_tokens"), counts.count("/tokens/output_tokens"))
     };
     // What is billed by searches or classifications alone has no tokens at all.
     if input.is_some() || output.is_some() || !BY_USE.iter().any(|units| raw["billed_units"][*units].is_number()) {
         counts.needs("prompt", input);
         counts.needs("output", output);
+    }
+    if !billed {
+        counts.warn("usage: no billed units came; it counts all tokens, which may be more than is billed");
     }
     counts.set(Meter::Input, input);
     counts.set(Meter::Output, output);

@@ -512,7 +512,7 @@ impl GenerateContent {
         };
         if !is_counted {
             usage.incomplete = true;
-            usage.warnings.push("usage: the count of the output is missing (candidatesTokenCount)".into());
+            usage.warnings.insert(0, "usage: the count of the output is missing (candidatesTokenCount)".into());
         }
         usage.warnings.extend(contradiction(last));
         usage.warnings.extend(self.counts.left_out());

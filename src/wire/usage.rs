@@ -228,7 +228,7 @@ impl Reports {
         &self.all
     }
 
-    /// What the last report gives of a count after an earlier one gave `most` of it, where that is less, as a sentence.
+    /// Counts that are smaller now than in an earlier report, in sentences.
     pub fn shrunk(&self) -> impl Iterator<Item = String> {
         self.most.iter().filter_map(|(name, most)| {
             let now = self.all[*name].as_u64().filter(|now| now < most)?;
