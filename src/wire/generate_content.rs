@@ -372,6 +372,7 @@ impl GenerateContent {
             counts: Reports::of(&COUNTS, TOTAL),
             said: Said::Nothing,
             searches: BTreeSet::new(),
+            skipped: 0,
         }
     }
 

@@ -4,6 +4,7 @@ use crate::call::News;
 use crate::command::chat::ChatArgs;
 use crate::command::schema;
 use crate::domain::answer::Answer;
+use crate::domain::bill::Outcome;
 use crate::domain::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::domain::failure::ErrorClass;
 use crate::domain::report::{CallReport, Stop};
