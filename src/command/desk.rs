@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::call::Caller;
 use crate::command::GlobalArgs;
@@ -57,7 +57,7 @@ pub fn ledger(global: &GlobalArgs, limits: &LimitsTable) -> Result<Ledger, Failu
         let _ = Terminal::new(Colour::Auto, false, env).note(&format!("llmx: {said}\n"));
     };
     let limit = given(limits.ledger_ms, Patience::default().limit);
-    Ok(Ledger::open(&path, Patience { limit, note: Arc::new(note), ..Patience::default() })?)
+    Ok(Ledger::open(&path, Patience { limit, note: Arc::new(note), clock: Some(Instant::now), ..Patience::default() })?)
 }
 
 /// Why no place for the books is known.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -30,12 +30,15 @@ pub struct Patience {
     /// Called once per wait and once per write that takes longer than this.
     pub note: Note,
     pub note_after: Duration,
+    /// Reads a clock before and after a write; `None`: writes are not timed.
+    pub clock: Option<fn() -> Instant>,
 }
 
 impl Default for Patience {
     /// Thirty seconds, in silence.
     fn default() -> Patience {
-        Patience { limit: Duration::from_secs(30), note: Arc::new(|_| {}), note_after: Duration::from_secs(1) }
+        let (limit, note_after) = (Duration::from_secs(30), Duration::from_secs(1));
+        Patience { limit, note: Arc::new(|_| {}), note_after, clock: None }
     }
 }
 

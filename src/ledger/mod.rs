@@ -29,7 +29,7 @@ mod upkeep;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -161,11 +161,8 @@ impl Ledger {
         if Place::of(&self.path) != self.place {
             return Err(LedgerError::Replaced { path: self.path.clone() });
         }
-        match transact(&mut self.db, work) {
-            Ok(Ok((value, took))) => {
-                self.patience.wrote(took);
-                Ok(value)
-            }
+        match transact(&mut self.db, &self.patience, work) {
+            Ok(Ok(value)) => Ok(value),
             Ok(Err(found)) => Err(LedgerError::Newer { path: self.path.clone(), found, known: connect::newest() }),
             Err(error) => {
                 let error = LedgerError::of(&self.path, error);
@@ -204,21 +201,25 @@ impl Ledger {
     }
 }
 
-/// The value of `work`, committed, and how long that took without the wait for others, or the number of a schema that
-/// another build has brought meanwhile.
+/// The value of `work`, committed, or the number of a schema that another build has brought meanwhile.
 fn transact<T>(
     db: &mut Connection,
+    patience: &Patience,
     work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Result<(T, Duration), i64>> {
+) -> rusqlite::Result<Result<T, i64>> {
     let books = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let began = Instant::now();
+    // Without the wait for others.
+    let began = patience.clock.map(|now| (now, now()));
     let found = books::schema(&books)?;
     if found != connect::newest() {
         return Ok(Err(found));
     }
     let value = work(&books)?;
     books.commit()?;
-    Ok(Ok((value, began.elapsed())))
+    if let Some((now, began)) = began {
+        patience.wrote(now().duration_since(began));
+    }
+    Ok(Ok(value))
 }
 
 impl Drop for Ledger {

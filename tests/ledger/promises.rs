@@ -1,7 +1,7 @@
 //! What one process may rely on.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use llmx::domain::money::Usd;
 use llmx::domain::record::{Resolution, Settlement};
@@ -377,7 +377,7 @@ fn a_write_that_takes_long_is_told_with_its_time() {
     let ear = Arc::clone(&told);
     let note = Arc::new(move |said: &str| ear.lock().expect("no panic").push(said.to_owned()));
     // Nothing is shorter than no time at all.
-    let patience = Patience { note, note_after: Duration::ZERO, ..Patience::default() };
+    let patience = Patience { note, note_after: Duration::ZERO, clock: Some(Instant::now), ..Patience::default() };
     let mut ledger = Ledger::open(&folder.path().join("ledger.db"), patience).expect("opens");
     make(&mut ledger, "a", NOON);
     let told = told.lock().expect("no panic");
