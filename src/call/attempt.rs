@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ask::{Plan, lowest_cap, plan, requested_tier};
 use super::meter::{Meter, outcome, together};
-use super::{Call, News, Show, Stopping, Target, trace};
+use super::{Call, News, Show, Stopping, Target, trace, words};
 use crate::domain::answer::Answer;
 use crate::domain::bill::{Basis, Bill, Outcome, Quote};
 use crate::domain::budget::{Alert, Claim};
@@ -17,9 +17,8 @@ use crate::domain::model::ModelName;
 use crate::domain::money::Usd;
 use crate::domain::record::{self, NewCall, Settlement};
 use crate::domain::report::{CallReport, Stop, Timing};
-use crate::domain::usage;
 use crate::ledger::{Admission, Ledger, Reservation};
-use crate::pricing::{Called, Context, Moment, Prices};
+use crate::pricing::{Called, Context, Moment};
 use crate::provider::departure::Departure;
 use crate::provider::key::Redactor;
 use crate::provider::{Draft, Errand, Provider};
@@ -95,8 +94,8 @@ impl Attempt<'_, '_> {
         }
         let outcome = outcome(&meter.answer, failure.as_ref(), stopped, departure.left());
         if let Some(failure) = &mut failure {
-            self.say_how_far(failure, &meter.answer, &outcome, &prepared);
-            self.name_larger(failure);
+            words::say_how_far(failure, &self.called(&meter.answer, &prepared, None, None), &meter.answer, &outcome);
+            words::name_larger(failure, self.target, self.call.prices);
         }
         let bill = self.bill(&meter.answer, &outcome, &prepared);
         if let Some(breach) = bill.breach(&prepared.quote) {
@@ -319,41 +318,6 @@ impl Attempt<'_, '_> {
         })
     }
 
-    /// Of an answer that broke off, how much had come.
-    fn say_how_far(&self, failure: &mut Failure, answer: &Answer, outcome: &Outcome, prepared: &Prepared) {
-        use ErrorClass::{Network, Protocol, Timeout};
-        if !answer.has_content() || !matches!(failure.class, Network | Protocol | Timeout) {
-            return;
-        }
-        let called = self.called(answer, prepared, None, None);
-        let tokens = Prices::estimate(&called, outcome).get(usage::Meter::Output).unwrap_or(0);
-        if tokens > 0 {
-            let s = if tokens == 1 { "" } else { "s" };
-            failure.message.push_str(&format!(", after about {tokens} token{s}"));
-        }
-    }
-
-    /// To a prompt that is too long, models of the same provider that would take it: up to three with a larger window than
-    /// this one's, and than any count that the provider names.
-    fn name_larger(&self, failure: &mut Failure) {
-        let Some(advice) = failure.advice.as_mut().filter(|_| failure.class == ErrorClass::ContextLength) else {
-            return;
-        };
-        let (name, prices) = (self.target.name, self.call.prices);
-        let stated = failure.provider_message.as_deref().and_then(largest_count);
-        let Some(least) = prices.context_window(name).max(stated) else { return };
-        let models = self.target.provider.siblings().iter();
-        let larger = models.filter_map(|model| {
-            let other = ModelName { provider: name.provider.clone(), region: None, model: model.clone() };
-            let window = prices.context_window(&other).filter(|window| *window > least)?;
-            Some(format!("{other} ({window} tokens)"))
-        });
-        let larger: Vec<String> = larger.take(3).collect();
-        if !larger.is_empty() {
-            advice.push_str(&format!(": {}", larger.join(", ")));
-        }
-    }
-
     fn out_of_time(&self, errand: Errand<'_>) -> Failure {
         let seconds = self.call.total.unwrap_or_default().as_secs();
         let failure =
@@ -368,13 +332,6 @@ impl Attempt<'_, '_> {
         let advice = "raise --first-token-timeout or limits.first_token_ms, or use a faster model";
         late(Failure::new(ErrorClass::Timeout, message).advise(advice), errand)
     }
-}
-
-/// The largest number in a text that can be a count of tokens; thousands may be apart: `1,048,576`.
-fn largest_count(text: &str) -> Option<u64> {
-    let is_apart = |character: char| !(character.is_ascii_digit() || character == ',' || character == '_');
-    let numbers = text.split(is_apart).filter_map(|word| word.replace([',', '_'], "").parse().ok());
-    numbers.filter(|number| (1_000..100_000_000).contains(number)).max()
 }
 
 /// Before anything of it had left, a request cost nothing.

@@ -9,6 +9,7 @@ mod meter;
 mod restraint;
 mod trace;
 mod tries;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
